@@ -1,0 +1,36 @@
+"""Classical trustworthy-ML components in the manner of scikit-learn.
+
+Every public name can be imported from here. Names are resolved on first use (PEP 562), so that
+``import trustml`` costs nothing and does not import JAX.
+"""
+
+from importlib import import_module as _import_module
+
+__version__ = "0.1.0"
+
+_SUBMODULE_OF = {
+    "BetaShapley": "valuation",
+    "DataBanzhaf": "valuation",
+    "DataOOB": "valuation",
+    "DataShapley": "valuation",
+    "DataValueDisplay": "inspection",
+    "ExactShapley": "valuation",
+    "GradientShapley": "valuation",
+    "KNNShapley": "valuation",
+    "LeaveOneOut": "valuation",
+}
+_SUBMODULES = ("datasets", "inspection", "losses", "metrics", "valuation")
+
+__all__ = [*_SUBMODULE_OF, *_SUBMODULES, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name):
+    if name in _SUBMODULES:
+        return _import_module(f"trustml.{name}")
+    if name in _SUBMODULE_OF:
+        return getattr(_import_module(f"trustml.{_SUBMODULE_OF[name]}"), name)
+    raise AttributeError(f"module 'trustml' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -62,7 +62,7 @@ def test_mislabelled_classification_separates_but_for_the_flips():
     )
     assert X.shape == (300, 5)
     assert is_flipped.sum() == 60
-    # Clouds 30 standard deviations from the origin: the nearest row with a right label has the row's true class.
+    # Clouds this far apart: the nearest row with a right label has the row's true class.
     distances = np.linalg.norm(X[:, None] - X[None, ~is_flipped], axis=2)
     nearest = y[~is_flipped][np.argsort(distances, axis=1)[:, 1]]
     np.testing.assert_array_equal(nearest != y, is_flipped)
@@ -90,7 +90,8 @@ def test_noisy_sources_default_rates_rise_to_one_half():
 
 
 @pytest.mark.parametrize(
-    ("rates", "message"), [([0.1], "1 entries; n_sources=3"), ([0, 0.1, 1.2], r"must lie in \[0, 1\]")]
+    ("rates", "message"),
+    [([0.1], "1 entries, expected n_sources=3"), ([0, 0.1, 1.2], r"must lie in \[0, 1\]")],
 )
 def test_noisy_sources_bad_rates(rates, message):
     with pytest.raises(ValueError, match=message):

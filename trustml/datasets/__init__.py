@@ -1,4 +1,4 @@
-"""Tables on which a trustworthiness method can be judged: generators with a known answer, loaders of public data."""
+"""Tables to judge a method on: generators with a known answer, loaders of public data."""
 
 from trustml.datasets._generators import (
     make_flipped_labels,

@@ -57,7 +57,7 @@ def make_flipped_labels(
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
-            f"y must have at least two classes for a label to be wrong; got the single class {classes.tolist()[0]!r}."
+            f"y must have at least two classes to flip a label; got the single class {classes.tolist()[0]!r}."
         )
     rng = check_random_state(random_state)
     rows = rng.permutation(len(y))[: round(fraction * len(y))]
@@ -90,8 +90,8 @@ def make_mislabelled_classification(
 ) -> tuple[NDArray, NDArray, NDArray[np.bool_]]:
     """Make a classification table of which some rows have a wrong label.
 
-    Every class is a Gaussian cloud of unit variance around a centre at distance ``class_sep`` from the origin,
-    in a random direction. Classes are as equally large as ``n_samples`` allows.
+    Every class is a Gaussian cloud of unit variance around a centre at distance ``class_sep`` from
+    the origin, in a random direction. Classes are as equally large as ``n_samples`` allows.
 
     Parameters
     ----------
@@ -158,8 +158,9 @@ def make_noisy_sources(
 ) -> tuple[NDArray, NDArray, NDArray[np.intp], NDArray[np.bool_]]:
     """Make a two-class table gathered from sources that label more or less carefully.
 
-    All sources draw from the same two Gaussian clouds (see :func:`make_mislabelled_classification`); they differ
-    in the fraction of labels that they get wrong. Pass ``source`` as ``units`` to value whole sources.
+    All sources draw from the same two Gaussian clouds (see :func:`make_mislabelled_classification`);
+    they differ in the fraction of labels that they get wrong. Pass ``source`` as ``units`` to value
+    whole sources.
 
     Parameters
     ----------
@@ -172,7 +173,8 @@ def make_noisy_sources(
     class_sep : float, default=2.0
         Distance of the two class centres from the origin.
     flip_fractions : array-like of shape (n_sources,), default=None
-        Fraction of wrong labels in each source. None: from 0 (first source) to 0.5 (last source) in equal steps.
+        Fraction of wrong labels in each source. None: from 0 (first source) to 0.5 (last source)
+        in equal steps.
     random_state : int, RandomState instance or None, default=None
         Determines the table.
 
@@ -199,9 +201,7 @@ def make_noisy_sources(
         flip_fractions = np.linspace(0, 0.5, n_sources)
     flip_fractions = column_or_1d(flip_fractions, dtype=float)
     if len(flip_fractions) != n_sources:
-        raise ValueError(
-            f"flip_fractions has {len(flip_fractions)} entries; n_sources={n_sources} are needed."
-        )
+        raise ValueError(f"flip_fractions has {len(flip_fractions)} entries, expected n_sources={n_sources}.")
     if not np.all((flip_fractions >= 0) & (flip_fractions <= 1)):
         raise ValueError(f"flip_fractions must lie in [0, 1]; got {flip_fractions}.")
     rng = check_random_state(random_state)

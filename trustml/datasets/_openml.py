@@ -79,9 +79,8 @@ def fetch_valuation_table(
 
     Notes
     -----
-    The comparisons of Ghorbani & Zou (2019), Jia et al. (2019), Kwon & Zou (2022) and Wang & Jia (2023) draw a few
-    hundred rows of such a table, flip some labels, and ask how early a valuation finds them;
-    ``benchmarks/valuation_detection.py`` of this project's repository repeats this.
+    The literature draws a few hundred rows of such a table, flips some labels, and asks how early a
+    valuation finds them; ``benchmarks/valuation_detection.py`` of this project's repository does so.
 
     Examples
     --------

@@ -1,0 +1,211 @@
+"""From what a user passes to ``fit`` to what is valued: checked arrays, units, validation splits, games."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone, is_classifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
+from sklearn.utils import check_array, check_consistent_length, column_or_1d, indexable
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import validate_data
+
+from trustml._sklearn import check_sample_weight, safe_indexing
+from trustml.valuation._engines import BlackBoxEngine, SubsetClassifier, Task, compiled_engine
+from trustml.valuation._game import TrainingGame
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows that play and the validation rows on which their model is scored."""
+
+    rows: NDArray[np.intp]
+    X_val: Any
+    y_val: NDArray
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A checked valuation problem.
+
+    Attributes
+    ----------
+    estimator : estimator
+        Unfitted model that the rows train.
+    X_given, y_given : array-like
+        As the user passed them: the refitted model sees these.
+    X : array-like of shape (n_rows, n_features)
+        A float64 array if the method needs numbers, else ``X_given``.
+    y : ndarray of shape (n_rows,)
+        Class codes for a classifier, float64 for a regressor.
+    classes : ndarray or None
+        Sorted labels; None for a regressor.
+    sample_weight : ndarray of shape (n_rows,)
+    unit_of_row : ndarray of int of shape (n_rows,)
+    units : ndarray of shape (n_units,)
+        Label of each unit.
+    splits : list of Split
+        One for a validation set, one per fold otherwise.
+    """
+
+    estimator: Any
+    X_given: Any
+    y_given: NDArray
+    X: Any
+    y: NDArray
+    classes: NDArray | None
+    sample_weight: NDArray[np.float64]
+    unit_of_row: NDArray[np.intp]
+    units: NDArray
+    splits: list[Split]
+
+    @property
+    def n_units(self) -> int:
+        return len(self.units)
+
+
+def default_estimator(estimator, y):
+    """``estimator``, or the linear model that suits the type of ``y``."""
+    if estimator is not None:
+        return clone(estimator)
+    return LogisticRegression() if type_of_target(y, input_name="y") in ("binary", "multiclass") else Ridge()
+
+
+def check_problem(valuation, X, y, X_val, y_val, units, sample_weight, *, numeric) -> Problem:
+    """Check the input of ``valuation.fit``.
+
+    ``numeric(estimator, task)`` says whether the method needs X as an array of finite numbers; a black-box model
+    gets X as it came.
+    """
+    if y is None:
+        raise ValueError(
+            f"requires y to be passed, but the target y is None: {type(valuation).__name__} values training rows "
+            "with their targets."
+        )
+    X, y = indexable(X, y)
+    y_given = column_or_1d(y, warn=True)
+    estimator = default_estimator(valuation.estimator, y_given)
+    classes = None
+    if is_classifier(estimator):
+        check_classification_targets(y_given)
+        classes, y = np.unique(y_given, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"y holds one class, {classes[0]!r}; valuing rows for a classifier needs at least two.")
+    else:
+        y = check_array(y_given, ensure_2d=False, dtype=np.float64, input_name="y")
+    weights = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("sample_weight is zero for every row; expected at least one positive weight.")
+    probe = Task(X, y, weights, X, y, classes, valuation.scoring, 0.0)
+    as_numbers = numeric(estimator, probe)
+    X_checked = _check_X(valuation, X, as_numbers, reset=True)
+    labels, unit_of_row = _check_units(units, len(y))
+    if X_val is None and y_val is None:
+        groups = None if units is None else unit_of_row
+        splits = _folds(valuation.cv, X_checked, y, classes, groups)
+        missing = np.setdiff1d(np.arange(len(y)), np.concatenate([split.rows for split in splits]))
+        if len(missing):
+            raise ValueError(
+                f"cv={valuation.cv!r} leaves {len(missing)} rows out of every training fold (the first is row "
+                f"{missing[0]}), so that they cannot be valued; expected each row in at least one."
+            )
+    else:
+        X_val, y_val = _check_validation(valuation, X_val, y_val, classes, as_numbers)
+        splits = [Split(np.arange(len(y)), X_val, y_val)]
+    return Problem(estimator, X, y_given, X_checked, y, classes, weights, unit_of_row, labels, splits)
+
+
+def _check_X(valuation, X, as_numbers, reset):
+    if as_numbers:
+        return validate_data(valuation, X, reset=reset, dtype=np.float64)
+    return validate_data(valuation, X, reset=reset, skip_check_array=True)
+
+
+def _check_units(units, n_rows):
+    if units is None:
+        return np.arange(n_rows), np.arange(n_rows)
+    units = column_or_1d(units, warn=True)
+    if len(units) != n_rows:
+        raise ValueError(f"units has {len(units)} entries for {n_rows} rows of X; expected one per row.")
+    return np.unique(units, return_inverse=True)
+
+
+def _folds(cv, X, y, classes, groups):
+    if groups is not None and (cv is None or isinstance(cv, int)):
+        cv = (StratifiedGroupKFold if classes is not None else GroupKFold)(5 if cv is None else cv)
+    splitter = check_cv(cv, y, classifier=classes is not None)
+    folds = [(np.asarray(train), np.asarray(test)) for train, test in splitter.split(X, y, groups)]
+    if groups is not None:
+        for train, test in folds:
+            torn = np.intersect1d(groups[train], groups[test])
+            if len(torn):
+                raise ValueError(
+                    f"cv={cv!r} puts rows of the same unit on both sides of a fold; "
+                    "expected a group-aware splitter such as GroupKFold when units are given."
+                )
+    return [Split(np.sort(train), safe_indexing(X, test), y[test]) for train, test in folds]
+
+
+def _check_validation(valuation, X_val, y_val, classes, as_numbers):
+    if X_val is None or y_val is None:
+        absent = "X_val" if X_val is None else "y_val"
+        raise ValueError(f"{absent} is None; expected X_val and y_val together, or neither.")
+    check_consistent_length(X_val, y_val)
+    X_val = _check_X(valuation, X_val, as_numbers, reset=False)
+    y_val = column_or_1d(y_val, warn=True)
+    if classes is None:
+        return X_val, check_array(y_val, ensure_2d=False, dtype=np.float64, input_name="y_val")
+    unseen = np.setdiff1d(y_val, classes)
+    if len(unseen):
+        raise ValueError(f"y_val holds labels that y does not: {unseen[:5].tolist()}; expected some of {classes[:20]}.")
+    return X_val, np.searchsorted(classes, y_val)
+
+
+def make_games(problem: Problem, *, scoring, n_jobs=None, error_score="raise"):
+    """One game per split, each with the units that play in it.
+
+    Returns
+    -------
+    games : list of TrainingGame
+    players : list of ndarray of int
+        ``players[g][i]`` is the number of the unit that player i of game g stands for.
+    """
+    games, players = [], []
+    for split in problem.splits:
+        units, unit_of_row = np.unique(problem.unit_of_row[split.rows], return_inverse=True)
+        task = Task(
+            safe_indexing(problem.X, split.rows),
+            problem.y[split.rows],
+            problem.sample_weight[split.rows],
+            split.X_val,
+            split.y_val,
+            problem.classes,
+            scoring,
+            empty_score(problem, split, scoring),
+        )
+        compiled = compiled_engine(problem.estimator, task)
+        engine = (
+            compiled(problem.estimator, task)
+            if compiled is not None
+            else BlackBoxEngine(problem.estimator, task, n_jobs=n_jobs, error_score=error_score)
+        )
+        games.append(TrainingGame(engine, task, unit_of_row))
+        players.append(units)
+    return games, players
+
+
+def empty_score(problem: Problem, split: Split, scoring) -> float:
+    """Score of a model that has seen no row: the best constant prediction for the validation targets."""
+    if problem.classes is None:
+        dummy, y_val = DummyRegressor(), split.y_val
+    else:
+        dummy, y_val = DummyClassifier(strategy="prior"), problem.classes[split.y_val]
+    X_val = np.zeros((len(y_val), 1))
+    dummy.fit(X_val, y_val)
+    if problem.classes is not None and len(dummy.classes_) < len(problem.classes):
+        dummy = SubsetClassifier(dummy, np.unique(split.y_val), problem.classes)
+    return float(check_scoring(dummy, scoring)(dummy, X_val, y_val))

@@ -1,0 +1,5 @@
+"""Pictures, in scikit-learn's Display convention. They need matplotlib: ``pip install 'trustml[plot]'``."""
+
+from trustml.inspection._data_values import DataValueDisplay
+
+__all__ = ["DataValueDisplay"]

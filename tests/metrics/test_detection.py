@@ -28,15 +28,11 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order(rows):
 def test_recall_is_the_mean_over_all_orders_of_equal_values(rows):
     values, flips = rows
     n = len(values)
-    orders = np.array(
-        [order for order in permutations(range(n)) if np.all(np.diff(values[list(order)]) >= 0)]
-    )
+    orders = np.array([order for order in permutations(range(n)) if np.all(np.diff(values[list(order)]) >= 0)])
     for inspected in range(n + 1):
         expected = flips[orders[:, :inspected]].sum(axis=1).mean() / flips.sum()
         assert detection_recall(values, flips, inspected / n) == pytest.approx(expected, abs=1e-12)
-    assert detection_recall(values, flips) == pytest.approx(
-        detection_recall(values, flips, flips.sum() / n), abs=1e-12
-    )
+    assert detection_recall(values, flips) == pytest.approx(detection_recall(values, flips, flips.sum() / n), abs=1e-12)
 
 
 def test_integer_masks_count_as_boolean():

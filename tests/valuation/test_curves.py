@@ -70,9 +70,7 @@ def test_random_order_repeats_with_the_seed_and_ignores_the_values(table):
 
 def test_scores_do_not_depend_on_n_jobs(table):
     model = DecisionTreeClassifier(random_state=0)
-    np.testing.assert_array_equal(
-        removal_curve(model, **table, n_jobs=2).scores, removal_curve(model, **table).scores
-    )
+    np.testing.assert_array_equal(removal_curve(model, **table, n_jobs=2).scores, removal_curve(model, **table).scores)
 
 
 def test_one_class_left_makes_the_constant_model(table):
@@ -84,9 +82,7 @@ def test_one_class_left_makes_the_constant_model(table):
 def test_a_class_that_is_gone_has_probability_zero(table):
     n_two_classes = np.sum(table["y"] < 2)
     without_2 = table | {"data_values": np.where(table["y"] < 2, 1.0, 0.0)}
-    curve = addition_curve(
-        LogisticRegression(), **without_2, fractions=[n_two_classes / 60], scoring="neg_log_loss"
-    )
+    curve = addition_curve(LogisticRegression(), **without_2, fractions=[n_two_classes / 60], scoring="neg_log_loss")
     rows = table["y"] < 2
     model = LogisticRegression().fit(table["X"][rows], table["y"][rows])
     probabilities = np.column_stack([model.predict_proba(table["X_test"]), np.zeros(30)])

@@ -18,9 +18,7 @@ from trustml._sklearn import Interval, validate_params
     },
     prefer_skip_nested_validation=True,
 )
-def make_flipped_labels(
-    y: ArrayLike, fraction: float = 0.1, *, random_state=None
-) -> tuple[NDArray, NDArray[np.bool_]]:
+def make_flipped_labels(y: ArrayLike, fraction: float = 0.1, *, random_state=None) -> tuple[NDArray, NDArray[np.bool_]]:
     """Give a known fraction of the rows a wrong label.
 
     The rows are drawn without replacement; each gets one of the other classes of ``y``, all equally likely.

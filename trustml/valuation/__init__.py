@@ -14,7 +14,10 @@ removal_curve     how the score changes as rows are removed by value
 semivalue         Shapley, Banzhaf and Beta values of any game
 """
 
+from trustml.valuation._banzhaf import DataBanzhaf
+from trustml.valuation._exact import ExactShapley, LeaveOneOut
+from trustml.valuation._out_of_bag import DataOOB
 from trustml.valuation._permutation import BetaShapley, DataShapley
 from trustml.valuation._semivalue import semivalue
 
-__all__ = ["BetaShapley", "DataShapley", "semivalue"]
+__all__ = ["BetaShapley", "DataBanzhaf", "DataOOB", "DataShapley", "ExactShapley", "LeaveOneOut", "semivalue"]

@@ -10,22 +10,26 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from trustml._sklearn import HasMethods, Interval, StrOptions, fit_context, safe_indexing
 from trustml.valuation._engines import compiled_engine
-from trustml.valuation._problem import check_problem, make_games
+from trustml.valuation._problem import check_problem, is_class_target, make_games
+
+
+def _known_model(valuation):
+    """The refitted model, or the user's, or None if the default model is not chosen yet."""
+    return getattr(valuation, "estimator_", getattr(valuation, "estimator", None))
 
 
 def _model_has(method):
     """Whether the refitted model, or the one that will be refitted, has a method."""
 
     def check(valuation):
-        model = getattr(valuation, "estimator_", valuation.estimator)
-        return hasattr(LogisticRegression if model is None else model, method)
+        return hasattr(_known_model(valuation) or valuation._default_model, method)
 
     return check
 
@@ -56,20 +60,26 @@ class BaseDataValuation(MetaEstimatorMixin, CallbackSupportMixin, BaseEstimator,
     """
 
     _parameter_constraints: dict = {
-        "estimator": [HasMethods(["fit", "predict"]), None],
-        "scoring": [str, callable, None],
-        "cv": ["cv_object"],
         "select": [StrOptions({"positive", "all"}), Interval(Real, 0, 1, closed="right")],
-        "n_jobs": [int, None],
-        "random_state": ["random_state"],
     }
+    # What estimator=None stands for, as far as it is known before y is.
+    _default_model: type = LogisticRegression
+    # Whether rows are valued against validation rows.
+    _validates = True
 
     @abstractmethod
     def _value(self, problem, context):
         """The :class:`Valued` units of a :class:`Problem`."""
 
-    def _needs_numbers(self, estimator, task):
-        return compiled_engine(estimator, task) is not None
+    def _model(self, y):
+        """The unfitted model that the rows train."""
+        if self.estimator is not None:
+            return clone(self.estimator)
+        return LogisticRegression() if is_class_target(y) else Ridge()
+
+    def _needs_numbers(self, problem):
+        """Whether X must be an array of finite numbers; otherwise the model gets it as it came."""
+        return True
 
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=False)
@@ -98,9 +108,7 @@ class BaseDataValuation(MetaEstimatorMixin, CallbackSupportMixin, BaseEstimator,
         self : object
             The fitted valuation.
         """
-        problem = check_problem(
-            self, X, y, X_val, y_val, units, sample_weight, numeric=self._needs_numbers
-        )
+        problem = check_problem(self, X, y, X_val, y_val, units, sample_weight)
         context = self._init_callback_context(max_subtasks=self._max_rounds())
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         valued = self._value(problem, context)
@@ -318,7 +326,7 @@ class BaseDataValuation(MetaEstimatorMixin, CallbackSupportMixin, BaseEstimator,
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        model = getattr(self, "estimator_", self.estimator)
+        model = _known_model(self)
         if model is not None:
             of_model = get_tags(model)
             tags.estimator_type = of_model.estimator_type
@@ -335,13 +343,18 @@ class BaseGameValuation(BaseDataValuation):
 
     _parameter_constraints: dict = {
         **BaseDataValuation._parameter_constraints,
+        "estimator": [HasMethods(["fit", "predict"]), None],
+        "scoring": [str, callable, None],
+        "cv": ["cv_object"],
+        "n_jobs": [int, None],
         "error_score": [StrOptions({"raise"}), Real],
     }
 
+    def _needs_numbers(self, problem):
+        return compiled_engine(problem.estimator, problem.task(self.scoring)) is not None
+
     def _value(self, problem, context):
-        games, players = make_games(
-            problem, scoring=self.scoring, n_jobs=self.n_jobs, error_score=self.error_score
-        )
+        games, players = make_games(problem, scoring=self.scoring, n_jobs=self.n_jobs, error_score=self.error_score)
         valued = self._value_games(games, players, problem, context)
         of_games = {
             "engine_": games[0].engine.name,

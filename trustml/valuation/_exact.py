@@ -10,9 +10,7 @@ from trustml.valuation._semivalue import size_probabilities
 class _BaseExactValuation(BaseGameValuation):
     """Values without sampling error."""
 
-    def __init__(
-        self, estimator=None, *, scoring=None, cv=5, select="positive", error_score="raise", n_jobs=None
-    ):
+    def __init__(self, estimator=None, *, scoring=None, cv=5, select="positive", error_score="raise", n_jobs=None):
         self.estimator = estimator
         self.scoring = scoring
         self.cv = cv
@@ -73,7 +71,7 @@ class ExactShapley(_BaseExactValuation):
     >>> y_train[200:] = 1 - y_train[200:]
     >>> valuation = ExactShapley().fit(X[:300], y_train, X_val=X[300:], y_val=y[300:], units=hospital)
     >>> valuation.unit_values_.round(1)
-    array([ 0.4,  0.4, -0.7])
+    array([ 0.2,  0.3, -0.5])
     """
 
     def _value_games(self, games, players, problem, context):

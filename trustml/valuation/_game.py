@@ -95,8 +95,7 @@ class CallableGame:
         scores = np.asarray(self.game(masks), dtype=float)
         if scores.shape != (len(masks),):
             raise ValueError(
-                f"game returned an array of shape {scores.shape} for {len(masks)} coalitions; "
-                f"expected ({len(masks)},)."
+                f"game returned an array of shape {scores.shape} for {len(masks)} coalitions; expected ({len(masks)},)."
             )
         return _finite(scores, "game")
 

@@ -1,13 +1,13 @@
 """From what a user passes to ``fit`` to what is valued: checked arrays, units, validation splits, games."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone, is_classifier
+from sklearn.base import is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
 from sklearn.utils import check_array, check_consistent_length, column_or_1d, indexable
@@ -49,7 +49,7 @@ class Problem:
     units : ndarray of shape (n_units,)
         Label of each unit.
     splits : list of Split
-        One for a validation set, one per fold otherwise.
+        One for a validation set, one per fold otherwise; none for a method that needs no validation rows.
     """
 
     estimator: Any
@@ -67,20 +67,28 @@ class Problem:
     def n_units(self) -> int:
         return len(self.units)
 
+    def task(self, scoring, split=None) -> Task:
+        """The task of a split; without one, of all rows scored on themselves."""
+        rows = np.arange(len(self.y)) if split is None else split.rows
+        return Task(
+            X=self.X if split is None else safe_indexing(self.X, rows),
+            y=self.y[rows],
+            sample_weight=self.sample_weight[rows],
+            X_val=self.X if split is None else split.X_val,
+            y_val=self.y if split is None else split.y_val,
+            classes=self.classes,
+            scoring=scoring,
+            empty_score=0.0 if split is None else empty_score(self, split, scoring),
+        )
 
-def default_estimator(estimator, y):
-    """``estimator``, or the linear model that suits the type of ``y``."""
-    if estimator is not None:
-        return clone(estimator)
-    return LogisticRegression() if type_of_target(y, input_name="y") in ("binary", "multiclass") else Ridge()
+
+def is_class_target(y) -> bool:
+    """Whether scikit-learn takes ``y`` for classes."""
+    return type_of_target(y, input_name="y") in ("binary", "multiclass")
 
 
-def check_problem(valuation, X, y, X_val, y_val, units, sample_weight, *, numeric) -> Problem:
-    """Check the input of ``valuation.fit``.
-
-    ``numeric(estimator, task)`` says whether the method needs X as an array of finite numbers; a black-box model
-    gets X as it came.
-    """
+def check_problem(valuation, X, y, X_val, y_val, units, sample_weight) -> Problem:
+    """Check the input of ``valuation.fit``."""
     if y is None:
         raise ValueError(
             f"requires y to be passed, but the target y is None: {type(valuation).__name__} values training rows "
@@ -88,7 +96,7 @@ def check_problem(valuation, X, y, X_val, y_val, units, sample_weight, *, numeri
         )
     X, y = indexable(X, y)
     y_given = column_or_1d(y, warn=True)
-    estimator = default_estimator(valuation.estimator, y_given)
+    estimator = valuation._model(y_given)
     classes = None
     if is_classifier(estimator):
         check_classification_targets(y_given)
@@ -100,23 +108,20 @@ def check_problem(valuation, X, y, X_val, y_val, units, sample_weight, *, numeri
     weights = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("sample_weight is zero for every row; expected at least one positive weight.")
-    probe = Task(X, y, weights, X, y, classes, valuation.scoring, 0.0)
-    as_numbers = numeric(estimator, probe)
-    X_checked = _check_X(valuation, X, as_numbers, reset=True)
     labels, unit_of_row = _check_units(units, len(y))
-    if X_val is None and y_val is None:
-        groups = None if units is None else unit_of_row
-        splits = _folds(valuation.cv, X_checked, y, classes, groups)
-        missing = np.setdiff1d(np.arange(len(y)), np.concatenate([split.rows for split in splits]))
-        if len(missing):
-            raise ValueError(
-                f"cv={valuation.cv!r} leaves {len(missing)} rows out of every training fold (the first is row "
-                f"{missing[0]}), so that they cannot be valued; expected each row in at least one."
-            )
-    else:
-        X_val, y_val = _check_validation(valuation, X_val, y_val, classes, as_numbers)
+    problem = Problem(estimator, X, y_given, X, y, classes, weights, unit_of_row, labels, [])
+    numeric = valuation._needs_numbers(problem)
+    problem = replace(problem, X=_check_X(valuation, X, numeric, reset=True))
+    if X_val is not None or y_val is not None:
+        if not valuation._validates:
+            raise ValueError(f"{type(valuation).__name__} needs no validation rows, but X_val or y_val was given.")
+        X_val, y_val = _check_validation(valuation, X_val, y_val, classes, numeric)
         splits = [Split(np.arange(len(y)), X_val, y_val)]
-    return Problem(estimator, X, y_given, X_checked, y, classes, weights, unit_of_row, labels, splits)
+    elif valuation._validates:
+        splits = _folds(valuation.cv, problem, grouped=units is not None)
+    else:
+        splits = []
+    return replace(problem, splits=splits)
 
 
 def _check_X(valuation, X, as_numbers, reset):
@@ -134,20 +139,28 @@ def _check_units(units, n_rows):
     return np.unique(units, return_inverse=True)
 
 
-def _folds(cv, X, y, classes, groups):
-    if groups is not None and (cv is None or isinstance(cv, int)):
-        cv = (StratifiedGroupKFold if classes is not None else GroupKFold)(5 if cv is None else cv)
-    splitter = check_cv(cv, y, classifier=classes is not None)
-    folds = [(np.asarray(train), np.asarray(test)) for train, test in splitter.split(X, y, groups)]
-    if groups is not None:
-        for train, test in folds:
-            torn = np.intersect1d(groups[train], groups[test])
-            if len(torn):
-                raise ValueError(
-                    f"cv={cv!r} puts rows of the same unit on both sides of a fold; "
-                    "expected a group-aware splitter such as GroupKFold when units are given."
-                )
-    return [Split(np.sort(train), safe_indexing(X, test), y[test]) for train, test in folds]
+def _folds(cv, problem, grouped):
+    classify = problem.classes is not None
+    groups = problem.unit_of_row if grouped else None
+    if grouped and (cv is None or isinstance(cv, Integral)):
+        cv = (StratifiedGroupKFold if classify else GroupKFold)(5 if cv is None else cv)
+    splitter = check_cv(cv, problem.y, classifier=classify)
+    splits = []
+    for train, test in splitter.split(problem.X, problem.y, groups):
+        if grouped and np.intersect1d(groups[train], groups[test]).size:
+            raise ValueError(
+                f"cv={cv!r} puts rows of the same unit on both sides of a fold; "
+                "expected a group-aware splitter such as GroupKFold when units are given."
+            )
+        splits.append(Split(np.sort(train), safe_indexing(problem.X, test), problem.y[test]))
+    valued = np.concatenate([split.rows for split in splits])
+    missing = np.setdiff1d(np.arange(len(problem.y)), valued)
+    if len(missing):
+        raise ValueError(
+            f"cv={cv!r} leaves {len(missing)} rows out of every training fold (the first is row {missing[0]}), so "
+            "that they cannot be valued; expected each row in at least one."
+        )
+    return splits
 
 
 def _check_validation(valuation, X_val, y_val, classes, as_numbers):
@@ -177,16 +190,7 @@ def make_games(problem: Problem, *, scoring, n_jobs=None, error_score="raise"):
     games, players = [], []
     for split in problem.splits:
         units, unit_of_row = np.unique(problem.unit_of_row[split.rows], return_inverse=True)
-        task = Task(
-            safe_indexing(problem.X, split.rows),
-            problem.y[split.rows],
-            problem.sample_weight[split.rows],
-            split.X_val,
-            split.y_val,
-            problem.classes,
-            scoring,
-            empty_score(problem, split, scoring),
-        )
+        task = problem.task(scoring, split)
         compiled = compiled_engine(problem.estimator, task)
         engine = (
             compiled(problem.estimator, task)

@@ -5,6 +5,7 @@ import time
 import warnings
 from abc import abstractmethod
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class BaseSampledValuation(BaseGameValuation):
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
         "checkpoint": [str, os.PathLike, None],
+        "random_state": ["random_state"],
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
     }
     _round_draws = 20
@@ -72,9 +74,7 @@ class BaseSampledValuation(BaseGameValuation):
                     estimator=self,
                     X=problem.X_given,
                     y=problem.y_given,
-                    reconstruction_attributes=lambda: self._fitted_attributes(
-                        problem, *self._estimate(state, players, problem.n_units), {}
-                    ),
+                    reconstruction_attributes=partial(self._attributes_so_far, problem, players, state),
                 )
                 if stop or (self.max_time is not None and time.monotonic() - started >= self.max_time):
                     break
@@ -102,6 +102,11 @@ class BaseSampledValuation(BaseGameValuation):
         if self.warm_start:
             attributes["sampling_state_"] = vars(state)
         return Valued(values, errors, attributes, interrupt)
+
+    def _attributes_so_far(self, problem, players, state):
+        """Fitted attributes as if sampling had ended with ``state``: what callbacks score."""
+        values, errors = self._estimate(state, players, problem.n_units)
+        return self._fitted_attributes(problem, values, errors, {"n_observations_": state.n_observations})
 
     def _initial_state(self, games, players, problem):
         """The state to go on from: the checkpoint's, the last fit's, or a new one."""

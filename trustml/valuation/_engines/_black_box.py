@@ -109,7 +109,14 @@ class BlackBoxEngine:
     def walk(self, orders, ends, truncation):
         scores = Parallel(n_jobs=self.n_jobs)(
             delayed(_walk)(
-                self.estimator, self.scorer, self.task, order, end, truncation, self.weighted, self.error_score
+                self.estimator,
+                self.scorer,
+                self.task,
+                order,
+                end,
+                truncation,
+                self.weighted,
+                self.error_score,
             )
             for order, end in zip(orders, ends, strict=True)
         )

@@ -83,9 +83,7 @@ class Engine(Protocol):
     def score_subsets(self, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Scores of shape (n_subsets,) for boolean masks of shape (n_subsets, n_rows)."""
 
-    def walk(
-        self, orders: NDArray[np.intp], ends: NDArray[np.intp], truncation: Truncation
-    ) -> NDArray[np.float64]:
+    def walk(self, orders: NDArray[np.intp], ends: NDArray[np.intp], truncation: Truncation) -> NDArray[np.float64]:
         """Scores of shape (n_orders, n_players) after each player's rows.
 
         ``orders`` (n_orders, n_rows) lists the rows in the order in which they join, and ``ends``

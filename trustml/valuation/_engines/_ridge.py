@@ -116,13 +116,12 @@ class RidgeEngine(CompiledEngine):
 
     @classmethod
     def accepts(cls, estimator, task):
+        if type(estimator) in (Ridge, RidgeClassifier) and not (np.ndim(estimator.alpha) == 0 and estimator.alpha > 0):
+            return False
         if type(estimator) is RidgeClassifier:
             plain = estimator.class_weight is None and not estimator.positive
-            return plain and np.ndim(estimator.alpha) == 0 and (task.scoring or "accuracy") in LABEL_SCORES
-        if type(estimator) is Ridge:
-            plain = not estimator.positive and np.ndim(estimator.alpha) == 0 and task.y.ndim == 1
-        else:
-            plain = type(estimator) is LinearRegression and not estimator.positive
+            return plain and (task.scoring or "accuracy") in LABEL_SCORES
+        plain = type(estimator) in (Ridge, LinearRegression) and not estimator.positive
         return plain and task.classes is None and (task.scoring or "r2") in REGRESSION_SCORES
 
     def __init__(self, estimator, task):

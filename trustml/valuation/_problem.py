@@ -106,8 +106,6 @@ def check_problem(valuation, X, y, X_val, y_val, units, sample_weight) -> Proble
     else:
         y = check_array(y_given, ensure_2d=False, dtype=np.float64, input_name="y")
     weights = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if not weights.any():
-        raise ValueError("sample_weight is zero for every row; expected at least one positive weight.")
     labels, unit_of_row = _check_units(units, len(y))
     problem = Problem(estimator, X, y_given, X, y, classes, weights, unit_of_row, labels, [])
     numeric = valuation._needs_numbers(problem)
@@ -209,7 +207,8 @@ def empty_score(problem: Problem, split: Split, scoring) -> float:
     else:
         dummy, y_val = DummyClassifier(strategy="prior"), problem.classes[split.y_val]
     X_val = np.zeros((len(y_val), 1))
+    scorer = check_scoring(dummy, scoring)
     dummy.fit(X_val, y_val)
     if problem.classes is not None and len(dummy.classes_) < len(problem.classes):
         dummy = SubsetClassifier(dummy, np.unique(split.y_val), problem.classes)
-    return float(check_scoring(dummy, scoring)(dummy, X_val, y_val))
+    return float(scorer(dummy, X_val, y_val))

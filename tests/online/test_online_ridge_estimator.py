@@ -8,7 +8,16 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from trustml.online import OnlineRidge
 
 
-@parametrize_with_checks([OnlineRidge(), OnlineRidge(forward=True, forgetting_factor=0.99)])
+def known_failures(estimator):
+    if estimator.forgetting_factor < 1:
+        return {"check_sample_weight_equivalence_on_dense_data": "a repeated row ages what came before twice"}
+    return {}
+
+
+@parametrize_with_checks(
+    [OnlineRidge(), OnlineRidge(forward=True), OnlineRidge(fit_intercept=False, forgetting_factor=0.99)],
+    expected_failed_checks=known_failures,
+)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 

@@ -36,6 +36,12 @@ def chunks(n_rows):
     return [slice(start, min(start + CHUNK, n_rows)) for start in range(0, n_rows, CHUNK)]
 
 
+def row_uniforms(seed, first_row, n_rows):
+    """One uniform per row of the stream, the same whether rows come one by one or together."""
+    bits = np.random.Philox(key=seed)
+    return np.random.Generator(bits.advance(first_row)).random((n_rows, 4))[:, 0]  # four draws per step of Philox
+
+
 def _padded_size(n_rows):
     return BLOCK * bucket_size(-(-n_rows // BLOCK), minimum=2)
 

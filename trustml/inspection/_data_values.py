@@ -300,7 +300,7 @@ class DataValueDisplay:
             xlabel="rows, lowest value first" if self.names is None else None,
             ylabel=f"data value, {self.level:.0%} interval" if uncertain else "data value",
         )
-        ax.legend(loc="upper left", frameon=False)
+        _legend(ax, "lower right")
 
     def _plot_detection(self, ax):
         curve = detection_curve(self.data_values, self.is_flipped)
@@ -317,7 +317,7 @@ class DataValueDisplay:
         _percent(ax.xaxis)
         _percent(ax.yaxis)
         ax.set(xlabel="rows inspected", ylabel="wrong rows found", xlim=(0, 1), ylim=(0, 1.03))
-        ax.legend(loc="lower right", frameon=False)
+        _legend(ax, "lower right")
 
     def _plot_scores(self, ax):
         random = self.curves["random"]
@@ -338,7 +338,7 @@ class DataValueDisplay:
         _percent(ax.xaxis)
         done = "removed" if self.kind == "removal" else "used"
         ax.set(xlabel=f"training rows {done}", ylabel=self.score_name)
-        ax.legend(loc="best", frameon=False)
+        _legend(ax, "best")
 
 
 def _check_kind(kind, allowed):
@@ -369,6 +369,10 @@ def _new_axes():
             "DataValueDisplay needs matplotlib, which is not installed: pip install 'trustml[plot]'."
         ) from error
     return plt.subplots(layout="constrained")[1]
+
+
+def _legend(ax, place):
+    ax.legend(loc=place, framealpha=0.85, edgecolor="none").set_zorder(5)
 
 
 def _percent(axis):

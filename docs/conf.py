@@ -4,7 +4,7 @@ import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-import trustml  # noqa: E402
+import trustml
 
 project = "trustml"
 author = "The trustml developers"

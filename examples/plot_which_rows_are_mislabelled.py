@@ -14,7 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
+from trustml import DataBanzhaf, DataShapley, DataValueDisplay, KNNShapley, LeaveOneOut
 from trustml.datasets import make_flipped_labels
+from trustml.metrics import detection_auroc
 
 X, y = load_breast_cancer(return_X_y=True, as_frame=True)
 X_train, X_test, y_right, y_test = train_test_split(X, y, train_size=300, stratify=y, random_state=0)
@@ -24,8 +26,6 @@ y_train, is_flipped = make_flipped_labels(y_right, 0.1, random_state=0)
 
 # %%
 # Every row is valued against the folds that it is not in: no clean validation set is needed.
-from trustml import DataShapley
-
 valuation = DataShapley(LogisticRegression(), max_permutations=200, tol=0.3, random_state=0)
 valuation.fit(X_train, y_train)
 valuation.to_frame().head(10)
@@ -33,8 +33,6 @@ valuation.to_frame().head(10)
 # %%
 # A row hurts if its whole confidence interval lies below zero. Circles mark what we know and the valuation does not:
 # the wrong labels.
-from trustml import DataValueDisplay
-
 DataValueDisplay.from_estimator(valuation, is_flipped=is_flipped)
 
 # %%
@@ -56,9 +54,6 @@ print(f"rows that help only: accuracy {valuation.score(X_test, y_test):.3f}")
 
 # %%
 # How do the methods compare on this table? Leaving one row out hardly ever changes the accuracy, and so says little.
-from trustml import DataBanzhaf, KNNShapley, LeaveOneOut
-from trustml.metrics import detection_auroc
-
 methods = {
     "Data Shapley": valuation,
     "Banzhaf": DataBanzhaf(max_subsets=1000, tol=0.3, random_state=0).fit(X_train, y_train),

@@ -9,7 +9,9 @@ value annotators rather than rows.
 # %%
 # The first annotator makes no mistakes, the last one tosses a coin.
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
+from trustml import DataValueDisplay, ExactShapley
 from trustml.datasets import make_noisy_sources
 
 X, y, annotator, is_flipped = make_noisy_sources(10, 30, random_state=0)
@@ -18,10 +20,6 @@ names = np.array([f"annotator {number}" for number in range(10)])
 # %%
 # ``units`` makes the rows of an annotator one player. With ten players all 1024 subsets can be scored: the values
 # are exact.
-from sklearn.linear_model import LogisticRegression
-
-from trustml import DataValueDisplay, ExactShapley
-
 valuation = ExactShapley(LogisticRegression(), cv=5).fit(X, y, units=annotator)
 
 # %%

@@ -18,7 +18,7 @@ from trustml import DataShapley, DataValueDisplay
 from trustml.datasets import make_flipped_labels
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 X, y = load_breast_cancer(return_X_y=True)
 X_train, X_test, y_right, y_test = train_test_split(X, y, train_size=300, stratify=y, random_state=0)
@@ -48,10 +48,10 @@ def accuracy(rows, labels):
 
 
 everything = np.ones(300, bool)
-print(
-    f"\nAccuracy on {len(y_test)} rows kept aside: {accuracy(everything, y_train):.3f} with all training rows, "
-    f"{accuracy(~hurts, y_train):.3f} without those that hurt, {accuracy(everything, y_right):.3f} had all labels been right."
-)
+print(f"\nAccuracy on {len(y_test)} rows kept aside, of the model trained on")
+print(f"  all rows:                       {accuracy(everything, y_train):.3f}")
+print(f"  all rows but those that hurt:   {accuracy(~hurts, y_train):.3f}")
+print(f"  all rows, with right labels:    {accuracy(everything, y_right):.3f}")
 
 figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
 data = {"X": X_train, "y": y_train, "X_test": X_test, "y_test": y_test, "is_flipped": is_flipped}

@@ -16,10 +16,12 @@ _SUBMODULE_OF = {
     "DataValueDisplay": "inspection",
     "ExactShapley": "valuation",
     "GradientShapley": "valuation",
+    "GroupwiseRegressor": "online",
     "KNNShapley": "valuation",
     "LeaveOneOut": "valuation",
+    "OnlineRidge": "online",
 }
-_SUBMODULES = ("datasets", "inspection", "losses", "metrics", "valuation")
+_SUBMODULES = ("datasets", "inspection", "metrics", "online", "valuation")
 
 __all__ = [*_SUBMODULE_OF, *_SUBMODULES, "__version__"]  # noqa: PLE0604
 

@@ -184,7 +184,7 @@ def test_bad_games_are_refused():
         semivalue(lambda masks: np.ones((len(masks), 1)), 3)
     with pytest.raises(ValueError, match="game returned nan for a coalition"):
         semivalue(lambda masks: np.where(masks.all(axis=1), 1.0, np.nan), 3)
-    with pytest.raises(ValueError, match="n_players=17 is too many.*n_permutations"):
+    with pytest.raises(ValueError, match=r"n_players=17 is too many.*n_permutations"):
         semivalue(lambda masks: masks.sum(axis=1), 17)
     with pytest.raises(ValueError, match="'kind' parameter of semivalue"):
         semivalue(lambda masks: masks.sum(axis=1), 3, kind="shaply")

@@ -26,7 +26,7 @@ class DataBanzhaf(BaseSampledValuation):
     tol : float, default=0.05
         The values have converged when their mean absolute change over the last 320 subsets is at most this fraction
         of their mean absolute value.
-    select : {"positive", "all"} or float, default="positive"
+    select : {"positive", "nonnegative", "all"} or float, default="positive"
         Rows that ``estimator_`` is refitted on, as in :class:`DataShapley`.
     error_score : "raise" or float, default="raise"
         Score of a subset to which the model cannot be fitted.

@@ -60,7 +60,7 @@ class BaseDataValuation(MetaEstimatorMixin, CallbackSupportMixin, BaseEstimator,
     """
 
     _parameter_constraints: dict = {
-        "select": [StrOptions({"positive", "all"}), Interval(Real, 0, 1, closed="right")],
+        "select": [StrOptions({"positive", "nonnegative", "all"}), Interval(Real, 0, 1, closed="right")],
     }
     # What estimator=None stands for, as far as it is known before y is.
     _default_model: type = LogisticRegression
@@ -157,8 +157,8 @@ class BaseDataValuation(MetaEstimatorMixin, CallbackSupportMixin, BaseEstimator,
         """Rows kept: by sign or by rank, and always the best row of each class (of all rows, for a regressor)."""
         if self.select == "all":
             return np.ones(len(values), bool)
-        if self.select == "positive":
-            support = values > 0
+        if self.select in ("positive", "nonnegative"):
+            support = values > 0 if self.select == "positive" else values >= 0
         else:
             support = np.zeros(len(values), bool)
             support[np.argsort(-values, kind="stable")[: int(np.ceil(self.select * len(values)))]] = True
@@ -330,8 +330,9 @@ class BaseDataValuation(MetaEstimatorMixin, CallbackSupportMixin, BaseEstimator,
         if model is not None:
             of_model = get_tags(model)
             tags.estimator_type = of_model.estimator_type
-            tags.classifier_tags, tags.regressor_tags = of_model.classifier_tags, of_model.regressor_tags
-            tags.input_tags = of_model.input_tags
+            tags.regressor_tags, tags.input_tags = of_model.regressor_tags, of_model.input_tags
+            if of_model.classifier_tags is not None:
+                tags.classifier_tags = replace(of_model.classifier_tags, multi_label=False)
         return tags
 
 

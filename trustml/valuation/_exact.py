@@ -38,7 +38,7 @@ class ExactShapley(_BaseExactValuation):
         Score of a fitted model on the validation rows.
     cv : int, cross-validation generator or iterable, default=5
         Folds on which the rows are valued when ``fit`` gets no validation set.
-    select : {"positive", "all"} or float, default="positive"
+    select : {"positive", "nonnegative", "all"} or float, default="positive"
         Rows that ``estimator_`` is refitted on, as in :class:`DataShapley`.
     error_score : "raise" or float, default="raise"
         Score of a subset to which the model cannot be fitted.
@@ -101,8 +101,9 @@ class LeaveOneOut(_BaseExactValuation):
         Score of a fitted model on the validation rows.
     cv : int, cross-validation generator or iterable, default=5
         Folds on which the rows are valued when ``fit`` gets no validation set.
-    select : {"positive", "all"} or float, default="positive"
-        Rows that ``estimator_`` is refitted on, as in :class:`DataShapley`.
+    select : {"positive", "nonnegative", "all"} or float, default="nonnegative"
+        Rows that ``estimator_`` is refitted on, as in :class:`DataShapley`. Most rows are worth exactly nothing here, and
+        the default keeps them.
     error_score : "raise" or float, default="raise"
         Score of a subset to which the model cannot be fitted.
     n_jobs : int or None, default=None
@@ -129,6 +130,9 @@ class LeaveOneOut(_BaseExactValuation):
     >>> valuation.fit(X, y, X_val=[[1.0], [2.0]], y_val=[1.0, 2.0]).data_values_.round(4)
     array([ 0.051 ,  0.2393,  0.7409, -0.7407])
     """
+
+    def __init__(self, estimator=None, *, scoring=None, cv=5, select="nonnegative", error_score="raise", n_jobs=None):
+        super().__init__(estimator, scoring=scoring, cv=cv, select=select, error_score=error_score, n_jobs=n_jobs)
 
     def _value_players(self, game):
         return game.full_score - game(~np.eye(game.n_players, dtype=bool))

@@ -59,7 +59,7 @@ class DataOOB(BaseDataValuation):
         if it has one, is drawn anew for every bag.
     n_estimators : int, default=1000
         Bootstrap samples of the units.
-    select : {"positive", "all"} or float, default=0.9
+    select : {"positive", "nonnegative", "all"} or float, default=0.9
         Rows that ``estimator_`` is refitted on: the best 90 % by default, since values of this kind have no
         natural zero. See :class:`DataShapley`.
     n_jobs : int or None, default=None

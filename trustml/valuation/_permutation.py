@@ -82,9 +82,9 @@ class DataShapley(_BasePermutationValuation):
     antithetic : bool, default=False
         Draw each permutation together with its reverse, which often lowers the variance. An odd
         ``max_permutations`` is then rounded up.
-    select : {"positive", "all"} or float, default="positive"
-        Rows that ``estimator_`` is refitted on: those with a positive value, all, or this fraction of the rows with
-        the highest values. The best row of each class is always kept, with a warning if it would not be.
+    select : {"positive", "nonnegative", "all"} or float, default="positive"
+        Rows that ``estimator_`` is refitted on: those with a positive value, those without a negative one, all, or
+        this fraction of the rows with the highest values. The best row of each class is always kept, with a warning if it would not be.
     error_score : "raise" or float, default="raise"
         Score of a subset to which the model cannot be fitted.
     warm_start : bool, default=False

@@ -102,7 +102,7 @@ def check_problem(valuation, X, y, X_val, y_val, units, sample_weight) -> Proble
         check_classification_targets(y_given)
         classes, y = np.unique(y_given, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"y holds one class, {classes[0]!r}; valuing rows for a classifier needs at least two.")
+            raise ValueError(f"y holds one class or none, {classes.tolist()}; valuing rows for a classifier needs two.")
     else:
         y = check_array(y_given, ensure_2d=False, dtype=np.float64, input_name="y")
     weights = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)

@@ -1,0 +1,299 @@
+"""The contract of ARCHITECTURE: every public estimator, every rule.
+
+Estimators are discovered, not listed. Each is built with parameters that keep it quick, chosen by their names.
+"""
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+import warnings
+
+import jax
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import skops.io
+import sklearn
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.callback import ProgressBar
+from sklearn.datasets import make_classification, make_regression
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import _num_samples
+
+import trustml
+from trustml.valuation._base import BaseDataValuation
+
+QUICK = {
+    "cv": 2,
+    "max_permutations": 4,
+    "max_subsets": 8,
+    "n_estimators": 30,
+}
+
+
+def public_estimators():
+    """Every public estimator class of the package."""
+    found = {}
+    for module in pkgutil.walk_packages(trustml.__path__, "trustml."):
+        if any(part.startswith("_") for part in module.name.split(".")):
+            continue
+        namespace = importlib.import_module(module.name)
+        for name in namespace.__all__:
+            value = getattr(namespace, name)
+            if isinstance(value, type) and issubclass(value, BaseEstimator):
+                found[name] = value
+    return [found[name] for name in sorted(found)]
+
+
+def quick(estimator_class, **parameters):
+    """An instance whose fit takes little time."""
+    names = estimator_class().get_params()
+    chosen = {name: value for name, value in QUICK.items() if name in names}
+    if "random_state" in names:
+        chosen["random_state"] = 0
+    return estimator_class(**chosen | parameters)
+
+
+def variants(estimator_class):
+    """Instances for each kind of target that the class takes."""
+    if "estimator" not in estimator_class().get_params():
+        return [quick(estimator_class)]
+    return [quick(estimator_class, estimator=RidgeClassifier()), quick(estimator_class, estimator=Ridge())]
+
+
+def label(instance):
+    inner = instance.get_params(deep=False).get("estimator")
+    return type(instance).__name__ + (f"-{type(inner).__name__}" if inner is not None else "")
+
+
+ESTIMATORS = public_estimators()
+INSTANCES = [instance for estimator_class in ESTIMATORS for instance in variants(estimator_class)]
+every_instance = pytest.mark.parametrize("instance", INSTANCES, ids=label)
+
+
+def expected_failures(estimator):
+    """Checks that an estimator is right to fail, with the reason."""
+    if not isinstance(estimator, BaseDataValuation):
+        return {}
+    reason = "a row of weight two is one player of the game, two equal rows are two players, which share its worth"
+    checks = ("check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data")
+    return dict.fromkeys(checks, reason)
+
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:select=:UserWarning"),
+]
+
+
+class ExactShapleyOfUnits(trustml.ExactShapley):
+    """ExactShapley takes 16 units at most, and scikit-learn's checks pass more rows: here they form eight units."""
+
+    def fit(self, X, y, *, sample_weight=None):
+        units = None if y is None else np.arange(_num_samples(X)) % 8
+        return super().fit(X, y, units=units, sample_weight=sample_weight)
+
+
+def checked(instance):
+    """The instance that scikit-learn's checks run on."""
+    if type(instance) is trustml.ExactShapley:
+        return ExactShapleyOfUnits(**instance.get_params(deep=False))
+    return instance
+
+
+@pytest.mark.slow
+@parametrize_with_checks([checked(instance) for instance in INSTANCES], expected_failed_checks=expected_failures)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+def table(instance, n_samples=16):
+    """Data of the kind that the instance takes: few rows, since ExactShapley takes no more."""
+    if is_classifier(instance) or sklearn.utils.get_tags(instance).estimator_type is None:
+        return make_classification(n_samples, n_features=4, n_informative=3, n_redundant=0, random_state=0)
+    return make_regression(n_samples, n_features=4, noise=1.0, random_state=0)
+
+
+def fitted_arrays(estimator):
+    """Fitted attributes that are numbers, by name."""
+    return {
+        name: value
+        for name, value in vars(estimator).items()
+        if name.endswith("_") and name != "feature_names_in_" and isinstance(value, np.ndarray | float | int)
+    }
+
+
+def assert_same_fit(left, right):
+    ours, theirs = fitted_arrays(left), fitted_arrays(right)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+
+
+def test_something_is_discovered():
+    assert {"DataShapley", "LeaveOneOut"} <= {estimator_class.__name__ for estimator_class in ESTIMATORS}
+    for estimator_class in ESTIMATORS:
+        assert getattr(trustml, estimator_class.__name__) is estimator_class
+
+
+@every_instance
+def test_constructor_is_keyword_only_but_for_the_model(instance):
+    code = type(instance).__init__.__code__
+    positional = code.co_varnames[1 : code.co_argcount]
+    assert positional in ((), ("estimator",), ("estimators",), ("expert",))
+
+
+@every_instance
+def test_fitted_attributes_hold_no_jax_arrays(instance):
+    fitted = clone(instance).fit(*table(instance))
+    for name, value in vars(fitted).items():
+        assert not any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)), name
+
+
+@every_instance
+def test_fit_leaves_its_input_and_the_global_state_alone(instance):
+    X, y = table(instance)
+    before = X.copy(), y.copy(), dict(jax.config.values)
+    X.setflags(write=False)
+    y.setflags(write=False)
+    clone(instance).fit(X, y)
+    np.testing.assert_array_equal(X, before[0])
+    np.testing.assert_array_equal(y, before[1])
+    assert dict(jax.config.values) == before[2]
+
+
+READ_PICKLE = """
+import pickle, sys
+import numpy as np
+with open(sys.argv[1], "rb") as file:
+    fits, X = pickle.load(file)
+assert "jax" not in sys.modules or not sys.modules["jax"]._src.xla_bridge._backends, "reading started a backend"
+np.savez(sys.argv[2], **{name: estimator.predict(X[name]) for name, estimator in fits.items()})
+"""
+
+FIT_AGAIN = """
+import pickle, sys, warnings
+warnings.simplefilter("ignore")
+with open(sys.argv[1], "rb") as file:
+    instances, tables = pickle.load(file)
+fits = {name: instance.fit(*tables[name]) for name, instance in instances.items()}
+with open(sys.argv[2], "wb") as file:
+    pickle.dump(fits, file)
+"""
+
+
+def in_another_process(script, *arguments):
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_pickle_opens_in_another_process(tmp_path):
+    import pickle
+
+    fits = {label(instance): clone(instance).fit(*table(instance)) for instance in INSTANCES}
+    X = {label(instance): table(instance)[0] for instance in INSTANCES}
+    (tmp_path / "fits.pkl").write_bytes(pickle.dumps((fits, X)))
+    in_another_process(READ_PICKLE, tmp_path / "fits.pkl", tmp_path / "predictions.npz")
+    with np.load(tmp_path / "predictions.npz") as predictions:
+        for name, fitted in fits.items():
+            np.testing.assert_array_equal(predictions[name], fitted.predict(X[name]), err_msg=name)
+
+
+def test_the_same_seed_gives_the_same_fit_in_another_process(tmp_path):
+    import pickle
+
+    instances = {label(instance): clone(instance) for instance in INSTANCES}
+    tables = {label(instance): table(instance) for instance in INSTANCES}
+    (tmp_path / "instances.pkl").write_bytes(pickle.dumps((instances, tables)))
+    in_another_process(FIT_AGAIN, tmp_path / "instances.pkl", tmp_path / "fits.pkl")
+    elsewhere = pickle.loads((tmp_path / "fits.pkl").read_bytes())
+    for name, instance in instances.items():
+        assert_same_fit(instance.fit(*tables[name]), elsewhere[name])
+
+
+@every_instance
+def test_skops_needs_no_trust_beyond_the_estimator(instance):
+    X, y = table(instance)
+    fitted = clone(instance).fit(X, y)
+    stored = skops.io.dumps(fitted)
+    untrusted = skops.io.get_untrusted_types(data=stored)
+    public = {f"{e.__module__}.{e.__qualname__}" for e in ESTIMATORS}
+    assert set(untrusted) <= public
+    np.testing.assert_array_equal(skops.io.loads(stored, trusted=untrusted).predict(X), fitted.predict(X))
+
+
+@every_instance
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_data_frames_are_as_good_as_arrays(instance, library):
+    X, y = table(instance)
+    names = ["a", "b", "c", "d"]
+    frame = pd.DataFrame(X, columns=names) if library == "pandas" else pl.DataFrame(X, schema=names)
+    target = pd.Series(y) if library == "pandas" else pl.Series(y)
+    from_frame, from_array = clone(instance).fit(frame, target), clone(instance).fit(X, y)
+    assert_same_fit(from_frame, from_array)
+    np.testing.assert_array_equal(from_frame.feature_names_in_, names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(from_frame.predict(frame), from_array.predict(X))
+
+
+@every_instance
+def test_strings_as_labels(instance):
+    X, y = table(instance)
+    if not is_classifier(instance):
+        pytest.skip("predicts numbers")
+    names = np.array(["no", "yes"])[y]
+    fitted = clone(instance).fit(X, names)
+    assert set(fitted.predict(X)) <= {"no", "yes"}
+    np.testing.assert_array_equal(fitted.classes_, ["no", "yes"])
+
+
+@every_instance
+def test_cross_validation_and_pipeline(instance):
+    X, y = table(instance)
+    scores = cross_validate(make_pipeline(StandardScaler(), clone(instance)), X, y, cv=2, error_score="raise")
+    assert np.isfinite(scores["test_score"]).all()
+
+
+@every_instance
+def test_progress_bar(instance, capsys):
+    if not hasattr(instance, "set_callbacks"):
+        pytest.skip("does not iterate")
+    clone(instance).set_callbacks(ProgressBar()).fit(*table(instance))
+    assert type(instance).__name__ in capsys.readouterr().out
+
+
+@every_instance
+def test_sample_weight_travels_by_metadata_routing(instance):
+    X, y = table(instance)
+    if not hasattr(instance, "set_fit_request") or "sample_weight" not in type(instance).fit.__code__.co_varnames:
+        pytest.skip("takes no weights")
+    weight = np.ones(len(y))
+    weight[:4] = 0
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = make_pipeline(StandardScaler(), clone(instance).set_fit_request(sample_weight=True))
+        routed.fit(X, y, sample_weight=weight)
+    direct = clone(instance).fit(StandardScaler().fit_transform(X), y, sample_weight=weight)
+    assert_same_fit(routed[-1], direct)
+
+
+COMPILED_MODELS = [(RidgeClassifier(), "alpha"), (LogisticRegression(), "C"), (Ridge(), "alpha")]
+
+
+@pytest.mark.parametrize(("model", "parameter"), COMPILED_MODELS, ids=str)
+def test_a_grid_search_compiles_once(model, parameter, count_compilations):
+    """One fit warms up; a grid of values over folds whose sizes differ by a row compiles nothing more."""
+    valuation = quick(trustml.DataShapley, estimator=model)
+    X, y = table(valuation, n_samples=61)
+    grid = {f"estimator__{parameter}": [0.1, 1.0, 10.0]}
+    GridSearchCV(valuation, grid, cv=3).fit(X, y)
+    with count_compilations() as compilations:
+        wider = {f"estimator__{parameter}": [0.3, 3.0, 30.0, 300.0]}
+        GridSearchCV(valuation, wider, cv=3).fit(X, y)
+    assert compilations.count == 0

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-import skops.io
 import sklearn
+import skops.io
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.callback import ProgressBar
 from sklearn.datasets import make_classification, make_regression

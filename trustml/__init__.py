@@ -23,7 +23,7 @@ _SUBMODULE_OF = {
 }
 _SUBMODULES = ("datasets", "inspection", "metrics", "online", "valuation")
 
-__all__ = [*_SUBMODULE_OF, *_SUBMODULES, "__version__"]  # noqa: PLE0604
+__all__ = [*_SUBMODULE_OF, *_SUBMODULES, "__version__"]
 
 
 def __getattr__(name):

@@ -102,8 +102,8 @@ class LeaveOneOut(_BaseExactValuation):
     cv : int, cross-validation generator or iterable, default=5
         Folds on which the rows are valued when ``fit`` gets no validation set.
     select : {"positive", "nonnegative", "all"} or float, default="nonnegative"
-        Rows that ``estimator_`` is refitted on, as in :class:`DataShapley`. Most rows are worth exactly nothing here, and
-        the default keeps them.
+        Rows that ``estimator_`` is refitted on, as in :class:`DataShapley`. Most rows are worth exactly nothing here,
+        and the default keeps them.
     error_score : "raise" or float, default="raise"
         Score of a subset to which the model cannot be fitted.
     n_jobs : int or None, default=None

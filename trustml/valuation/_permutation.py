@@ -84,7 +84,8 @@ class DataShapley(_BasePermutationValuation):
         ``max_permutations`` is then rounded up.
     select : {"positive", "nonnegative", "all"} or float, default="positive"
         Rows that ``estimator_`` is refitted on: those with a positive value, those without a negative one, all, or
-        this fraction of the rows with the highest values. The best row of each class is always kept, with a warning if it would not be.
+        this fraction of the rows with the highest values. The best row of each class is always kept, with a warning if
+        it would not be.
     error_score : "raise" or float, default="raise"
         Score of a subset to which the model cannot be fitted.
     warm_start : bool, default=False

@@ -1,6 +1,8 @@
 """Options and fixtures of the whole suite."""
 
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,3 +28,24 @@ def data_dir(request):
     if folder is None:
         pytest.skip("reads real data: give pytest --data-dir")
     return folder
+
+
+@pytest.fixture
+def count_compilations():
+    """Context manager that counts the programs XLA compiles inside it: ``with count_compilations() as found``."""
+    from jax import monitoring
+
+    @contextmanager
+    def counting():
+        found = SimpleNamespace(count=0)
+
+        def listen(event, duration, **_):
+            found.count += event == "/jax/core/compile/backend_compile_duration"
+
+        monitoring.register_event_duration_secs_listener(listen)
+        try:
+            yield found
+        finally:
+            monitoring.unregister_event_duration_listener(listen)
+
+    return counting

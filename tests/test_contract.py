@@ -24,7 +24,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from sklearn.utils.validation import _num_samples
+from sklearn.utils.validation import _num_samples, has_fit_parameter
 
 import trustml
 from trustml.valuation._base import BaseDataValuation
@@ -113,9 +113,14 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
+def takes_labels(instance):
+    """Whether the instance is a classifier, or decides by its target whether to be one."""
+    return is_classifier(instance) or sklearn.utils.get_tags(instance).estimator_type is None
+
+
 def table(instance, n_samples=16):
     """Data of the kind that the instance takes: few rows, since ExactShapley takes no more."""
-    if is_classifier(instance) or sklearn.utils.get_tags(instance).estimator_type is None:
+    if takes_labels(instance):
         return make_classification(n_samples, n_features=4, n_informative=3, n_redundant=0, random_state=0)
     return make_regression(n_samples, n_features=4, noise=1.0, random_state=0)
 
@@ -129,11 +134,14 @@ def fitted_arrays(estimator):
     }
 
 
-def assert_same_fit(left, right):
+def assert_same_fit(left, right, rtol=0.0):
     ours, theirs = fitted_arrays(left), fitted_arrays(right)
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
-        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+        if rtol and np.asarray(value).dtype.kind == "f":
+            np.testing.assert_allclose(value, theirs[name], rtol=rtol, atol=rtol, err_msg=name)
+        else:
+            np.testing.assert_array_equal(value, theirs[name], err_msg=name)
 
 
 def test_something_is_discovered():
@@ -224,7 +232,8 @@ def test_skops_needs_no_trust_beyond_the_estimator(instance):
     stored = skops.io.dumps(fitted)
     untrusted = skops.io.get_untrusted_types(data=stored)
     public = {f"{e.__module__}.{e.__qualname__}" for e in ESTIMATORS}
-    assert set(untrusted) <= public
+    # skops does not trust every type of scikit-learn itself: the trees of a nearest-neighbour model, for one.
+    assert {name for name in untrusted if not name.startswith("sklearn.")} <= public
     np.testing.assert_array_equal(skops.io.loads(stored, trusted=untrusted).predict(X), fitted.predict(X))
 
 
@@ -236,18 +245,17 @@ def test_data_frames_are_as_good_as_arrays(instance, library):
     frame = pd.DataFrame(X, columns=names) if library == "pandas" else pl.DataFrame(X, schema=names)
     target = pd.Series(y) if library == "pandas" else pl.Series(y)
     from_frame, from_array = clone(instance).fit(frame, target), clone(instance).fit(X, y)
-    assert_same_fit(from_frame, from_array)
+    # A frame holds its columns one after the other, which changes the order of sums.
+    assert_same_fit(from_frame, from_array, rtol=1e-9)
     np.testing.assert_array_equal(from_frame.feature_names_in_, names)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        np.testing.assert_array_equal(from_frame.predict(frame), from_array.predict(X))
+        np.testing.assert_allclose(from_frame.predict(frame), from_array.predict(X), rtol=1e-9)
 
 
-@every_instance
+@pytest.mark.parametrize("instance", [instance for instance in INSTANCES if takes_labels(instance)], ids=label)
 def test_strings_as_labels(instance):
     X, y = table(instance)
-    if not is_classifier(instance):
-        pytest.skip("predicts numbers")
     names = np.array(["no", "yes"])[y]
     fitted = clone(instance).fit(X, names)
     assert set(fitted.predict(X)) <= {"no", "yes"}
@@ -261,23 +269,20 @@ def test_cross_validation_and_pipeline(instance):
     assert np.isfinite(scores["test_score"]).all()
 
 
-@every_instance
+@pytest.mark.parametrize("instance", [i for i in INSTANCES if hasattr(i, "set_callbacks")], ids=label)
 def test_progress_bar(instance, capsys):
-    if not hasattr(instance, "set_callbacks"):
-        pytest.skip("does not iterate")
     clone(instance).set_callbacks(ProgressBar()).fit(*table(instance))
     assert type(instance).__name__ in capsys.readouterr().out
 
 
-@every_instance
+@pytest.mark.parametrize("instance", [i for i in INSTANCES if has_fit_parameter(i, "sample_weight")], ids=label)
 def test_sample_weight_travels_by_metadata_routing(instance):
     X, y = table(instance)
-    if not hasattr(instance, "set_fit_request") or "sample_weight" not in type(instance).fit.__code__.co_varnames:
-        pytest.skip("takes no weights")
     weight = np.ones(len(y))
     weight[:4] = 0
     with sklearn.config_context(enable_metadata_routing=True):
-        routed = make_pipeline(StandardScaler(), clone(instance).set_fit_request(sample_weight=True))
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        routed = make_pipeline(scaler, clone(instance).set_fit_request(sample_weight=True))
         routed.fit(X, y, sample_weight=weight)
     direct = clone(instance).fit(StandardScaler().fit_transform(X), y, sample_weight=weight)
     assert_same_fit(routed[-1], direct)

@@ -319,7 +319,7 @@ def test_no_target_leaks_into_its_own_prediction(position, fit_intercept):
     assert (f[position + 1 :] != g[position + 1 :]).all()
 
 
-@given(alpha=st.floats(1e-3, 1e3), seed=st.integers(0, 100), d=st.integers(1, 8), n=st.integers(5, 90))
+@given(alpha=st.floats(1e-3, 1e3), seed=st.integers(0, 100), d=st.sampled_from([1, 5]), n=st.integers(5, 60))
 @settings(max_examples=25, deadline=None)
 def test_ridge_identities_and_bounds(alpha, seed, d, n):
     X, y = regression(seed, n, d)

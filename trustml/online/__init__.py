@@ -8,9 +8,9 @@ from trustml.online._regret import group_hindsight
 from trustml.online._ridge import OnlineRidge
 
 __all__ = [
+    "PAPER_SEEDS",
     "AdaNormalHedge",
     "GroupwiseRegressor",
-    "PAPER_SEEDS",
     "OnlineRidge",
     "Specialists",
     "group_hindsight",

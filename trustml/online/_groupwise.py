@@ -379,7 +379,9 @@ class GroupwiseRegressor(GroupExperts, RegretAccounts, RegressorMixin, BaseEstim
         return np.zeros((n_rows, 0), bool), None
 
     def _with_always(self, table):
-        return np.column_stack([table, np.ones(len(table), bool)]) if self._has_always else table
+        if self._has_always:
+            table = np.column_stack([table, np.ones(len(table), bool)])
+        return np.ascontiguousarray(table)  # sums come out alike whatever container the groups came in
 
     def _check_served(self, awake):
         unserved = ~(awake & self._in_hedge).any(axis=1)

@@ -92,6 +92,8 @@ def _check_names(names):
 def membership_from_groups(groups, X):
     """Boolean (n, G) and names of the groups that conditions on X define."""
     conditions = named_conditions(groups)
+    if not (hasattr(X, "columns") or sparse.issparse(X)):
+        X = np.asarray(X)
     columns = [_holds(condition, X, name) for name, condition in conditions.items()]
     table = np.column_stack(columns) if columns else np.zeros((_num_samples(X), 0), bool)
     return table, list(conditions)
@@ -105,7 +107,9 @@ def membership_from_table(membership, n_rows):
     elif hasattr(membership, "columns"):
         names = [str(name) for name in membership.columns]
         _check_names(names)
-    table = check_array(membership, dtype=None, ensure_2d=False, ensure_min_features=0, input_name="membership")
+    table = check_array(
+        membership, dtype=None, ensure_2d=False, allow_nd=True, ensure_min_features=0, input_name="membership"
+    )
     if table.ndim != 2 or len(table) != n_rows:
         raise ValueError(f"membership must have shape (n_samples, n_groups) with {n_rows} rows; got {table.shape}.")
     return _boolean(table, "membership"), names

@@ -25,7 +25,7 @@ def shuffled_orders(n_rows, seeds=PAPER_SEEDS):
     --------
     >>> from trustml.online import shuffled_orders
     >>> next(shuffled_orders(5))
-    array([3, 2, 4, 0, 1])
+    array([3, 4, 2, 1, 0])
     """
     for seed in seeds:
         yield check_random_state(seed).permutation(n_rows)

@@ -7,7 +7,7 @@ itself, so up to ``FEW_ROWS`` rows take the same recursion in NumPy; both ways a
 import jax
 import numpy as np
 
-from trustml._jax import bucket_size, pad_rows
+from trustml._jax import pad_rows
 from trustml.online._kernels import BLOCK, HedgeState, RidgeState, hedge_scan, hedge_step, ridge_pass
 
 CHUNK = 8192  # rows handed to a kernel at once: long streams run in constant memory, with one compiled program
@@ -43,7 +43,8 @@ def row_uniforms(seed, first_row, n_rows):
 
 
 def _padded_size(n_rows):
-    return BLOCK * bucket_size(-(-n_rows // BLOCK), minimum=2)
+    # Doubling, not a finer ladder: blocks of padding are never visited, and each size compiles for a second.
+    return max(2 * BLOCK, 1 << (n_rows - 1).bit_length())
 
 
 def _sequential_device():

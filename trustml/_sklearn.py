@@ -4,6 +4,7 @@ from sklearn.base import _fit_context as fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions, validate_params
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _num_samples as num_samples
 
 __all__ = [
     "HasMethods",
@@ -12,6 +13,7 @@ __all__ = [
     "StrOptions",
     "check_sample_weight",
     "fit_context",
+    "num_samples",
     "safe_indexing",
     "validate_params",
 ]

@@ -311,7 +311,7 @@ def test_data_oob_by_hand():
 
 
 BAD_INPUT = [
-    ({"y": np.zeros(30)}, r"y holds one class or none, \[0.0\]"),
+    ({"y": np.zeros(30)}, r"y holds no two classes .* but \[0.0\]"),
     ({"y": None}, r"requires y to be passed"),
     ({"X": np.full((30, 4), np.nan)}, r"X contains NaN"),
     ({"X_val": np.ones((40, 3))}, r"X has 3 features, but .* is expecting 4"),

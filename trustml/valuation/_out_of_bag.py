@@ -39,8 +39,10 @@ def _out_of_bag(problem, seed, bags):
         out = np.flatnonzero(outside[problem.unit_of_row])
         if not len(out):
             continue
-        predicted, truth = model.predict(safe_indexing(problem.X, out)), problem.y_given[out]
-        merit = predicted == truth if problem.classes is not None else -((predicted - truth) ** 2)
+        predicted = model.predict(safe_indexing(problem.X, out))
+        merit = (
+            predicted == problem.y_given[out] if problem.classes is not None else -((predicted - problem.y[out]) ** 2)
+        )
         sums[:, out] += merit, merit**2.0, np.ones(len(out))
     return sums
 
@@ -130,6 +132,8 @@ class DataOOB(BaseDataValuation):
         return self.estimator is None
 
     def _value(self, problem, context):
+        if problem.n_units < 2:
+            raise ValueError("X holds one unit to value (n_samples = 1 without units); out-of-bag values need two.")
         seed = seed_from(self.random_state)
         # Enough slices to keep any number of workers busy, always the same ones, so that sums are too.
         slices = gen_even_slices(self.n_estimators, min(self.n_estimators, 64))

@@ -101,11 +101,14 @@ def check_problem(valuation, X, y, X_val, y_val, units, sample_weight) -> Proble
     if is_classifier(estimator):
         check_classification_targets(y_given)
         classes, y = np.unique(y_given, return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(f"y holds one class or none, {classes.tolist()}; valuing rows for a classifier needs two.")
     else:
         y = check_array(y_given, ensure_2d=False, dtype=np.float64, input_name="y")
     weights = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if classes is not None and len(np.unique(y[weights > 0])) < 2:
+        found = classes[np.unique(y[weights > 0])].tolist()
+        raise ValueError(
+            f"y holds no two classes among the rows of positive weight, but {found}; a classifier needs two."
+        )
     labels, unit_of_row = _check_units(units, len(y))
     problem = Problem(estimator, X, y_given, X, y, classes, weights, unit_of_row, labels, [])
     numeric = valuation._needs_numbers(problem)

@@ -9,7 +9,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
-from trustml._sklearn import safe_indexing
+from trustml._sklearn import num_samples, safe_indexing
 
 
 class SubsetClassifier(ClassifierMixin, BaseEstimator):
@@ -29,12 +29,11 @@ class SubsetClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         if self.fitted is None:
-            return np.repeat(self.classes[self.known], len(X) if hasattr(X, "__len__") else X.shape[0])
+            return np.repeat(self.classes[self.known], num_samples(X))
         return self.fitted.predict(X)
 
     def predict_proba(self, X):
-        n_rows = X.shape[0]
-        probabilities = np.zeros((n_rows, len(self.classes)))
+        probabilities = np.zeros((num_samples(X), len(self.classes)))
         probabilities[:, self.known] = 1.0 if self.fitted is None else self.fitted.predict_proba(X)
         return probabilities
 

@@ -236,7 +236,7 @@ def test_duplicates_tie_exactly_whatever_the_chunks():
                 assert (np.sort(order % 37, axis=1) == np.repeat(np.arange(37), 3)).all()
 
 
-@pytest.mark.parametrize("k", [1, 3, 8, 20])
+@pytest.mark.parametrize("k", [3, 20])
 def test_kernels_compile_with_jax(k):
     rng = np.random.default_rng(0)
     target, truth = rng.integers(0, 3, size=(4, 12)).astype(float), np.ones((4, 1))

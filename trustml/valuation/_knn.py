@@ -275,9 +275,9 @@ class KNNShapley(BaseDataValuation):
         shared = np.flatnonzero(np.bincount(problem.unit_of_row) > 1)
         if len(shared):
             raise ValueError(
-                f"units holds {problem.units[shared].tolist()[0]!r} more than once; expected a unit for each row, since "
-                "KNNShapley has no exact values of several rows together. DataShapley with a nearest-neighbour "
-                "estimator has."
+                f"units holds {problem.units[shared].tolist()[0]!r} more than once; expected a unit for each "
+                "row, since no exact values of several rows together are known. DataShapley with a nearest-neighbour "
+                "estimator has such units."
             )
         present = problem.sample_weight > 0
         if np.ptp(problem.sample_weight[present]) > 0:

@@ -125,7 +125,7 @@ class NaiveBayesEngine(CompiledEngine):
             and isinstance(estimator.var_smoothing, Real)
             and estimator.var_smoothing > 0
             and (task.scoring or "accuracy") in PROBABILITY_SCORES
-            and task.sample_weight[task.sample_weight > 0].min() > _NO_WEIGHT
+            and bool(task.sample_weight[task.sample_weight > 0].min() > _NO_WEIGHT)
         )
 
     def __init__(self, estimator, task):

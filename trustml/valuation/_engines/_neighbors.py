@@ -142,7 +142,7 @@ class NeighborsEngine(CompiledEngine):
             and estimator.metric in _METRICS
             and estimator.metric_params is None
             and (estimator.metric != "minkowski" or (isinstance(estimator.p, Real) and 1 <= estimator.p < np.inf))
-            and np.ptp(positive) == 0
+            and bool(np.ptp(positive) == 0)
         )
 
     def __init__(self, estimator, task):

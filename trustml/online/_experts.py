@@ -107,6 +107,7 @@ class GroupExperts:
             awake,
             fit_intercept=self.fit_intercept,
             dtype=np.dtype(self.dtype),
+            with_leverage=self.expert == "forward",
         )
         return experts, prediction / (1 + leverage) if self.expert == "forward" else prediction
 

@@ -26,7 +26,7 @@ class RidgeState(NamedTuple):
     weight: jax.Array  # (G,), sum of the sample weights
 
 
-def ridge_block(state, X, y, weight, decay, *, fit_intercept):
+def ridge_block(state, X, y, weight, decay, *, fit_intercept, with_leverage):
     """B rows of one regression at once: what each row is predicted before it is learnt, and the new state.
 
     The Cholesky factor of ``I + Z P Z'`` holds the whole sequence of rank-one updates, so predictions and state
@@ -35,7 +35,7 @@ def ridge_block(state, X, y, weight, decay, *, fit_intercept):
     recursion on rows centred at the running mean (West's update). A row of weight 0 changes nothing.
 
     Returns the state, the one-step-ahead predictions (B,) and leverages x' A^-1 x (B,), infinite before the
-    first row of a regression with an intercept.
+    first row of a regression with an intercept; None unless asked for.
     """
     P, theta, x_mean, y_mean, seen = state
     # Forgetting divides what was seen before by decay^-k; scaling row k up instead leaves P alone in the block.
@@ -57,25 +57,27 @@ def ridge_block(state, X, y, weight, decay, *, fit_intercept):
     else:
         total, step, offset, mean_leverage = seen + weight.sum(), jnp.zeros(X.shape[1] + 1, P.dtype), 0.0, 0.0
         scale = jnp.sqrt(weight)
-    # A row of scale 0 must still be predicted from the factor below. The root of the smallest normal number does
-    # that: its square vanishes against 1, and dividing a row of the factor by its own scale is exact to rounding.
-    scale = jnp.maximum(scale, np.sqrt(jnp.finfo(P.dtype).tiny))
+    # A row of scale 0 must still be predicted from the factor below. A tiny scale does that: its square vanishes
+    # against 1, and dividing a row of the factor by its own scale is exact to rounding.
+    scale = jnp.maximum(scale, jnp.finfo(P.dtype).tiny ** 0.3)
 
-    PX = P @ X.T  # (d, B): P is symmetric, and in this layout the triangular solve copies nothing
-    prior = X @ theta
-    lower = jnp.linalg.cholesky(
-        jnp.eye(len(y), dtype=P.dtype) + (X @ PX) * (scale[:, None] * scale), symmetrize_input=False
-    )
-    from_earlier = jnp.tril(lower, -1) / scale[:, None]
+    Z = scale[:, None] * X
+    ZP = Z @ P  # its transpose is what LAPACK solves for in place: nothing is copied
+    prior = Z @ theta
+    lower = jnp.linalg.cholesky(ZP @ Z.T + jnp.eye(len(y), dtype=P.dtype), symmetrize_input=False)
     solved = lax.linalg.triangular_solve(
-        lower, jnp.vstack([PX, y - prior]) * scale, left_side=False, lower=True, transpose_a=True
+        lower, jnp.column_stack([ZP, scale * y - prior]).T, left_side=False, lower=True, transpose_a=True
     )
     Vt, nu = solved[:-1], solved[-1]
-    prediction = offset + prior + from_earlier @ nu
-    leverage = jnp.sum(PX.T * X, axis=1) - jnp.sum(from_earlier**2, axis=1) + mean_leverage
+    below = jnp.tril(lower, -1)
+    prediction = offset + (prior + below @ nu) / scale
+    leverage = None
+    if with_leverage:
+        leverage = (jnp.sum(ZP * Z, axis=1) - jnp.sum(below**2, axis=1)) / scale**2 + mean_leverage
     P = P - Vt @ Vt.T
     if decay is not None:
-        leverage = leverage * decay ** fresh.astype(P.dtype)
+        if with_leverage:
+            leverage = leverage * decay ** fresh.astype(P.dtype)
         forget = decay ** steps[-1].astype(P.dtype)
         # Forgetting amplifies the antisymmetric part of the rounding errors without bound.
         P, total = (P + P.T) / (2 * forget), total * forget
@@ -83,8 +85,8 @@ def ridge_block(state, X, y, weight, decay, *, fit_intercept):
     return state, prediction, leverage
 
 
-@partial(jax.jit, static_argnames="fit_intercept")
-def ridge_pass(state, X, y, weight, rows, counts, decay, *, fit_intercept):
+@partial(jax.jit, static_argnames=("fit_intercept", "with_leverage"))
+def ridge_pass(state, X, y, weight, rows, counts, decay, *, fit_intercept, with_leverage):
     """One pass of every group over its own rows.
 
     Parameters
@@ -101,22 +103,25 @@ def ridge_pass(state, X, y, weight, rows, counts, decay, *, fit_intercept):
 
     Returns
     -------
-    state, predictions (G, m), leverages (G, m), in the order of ``rows``
+    state, predictions (G, m), leverages (G, m) or None, in the order of ``rows``
     """
 
     def one_group(g, carry):
         states, prediction, leverage = carry
 
         def one_block(i, inner):
-            state, prediction, leverage = inner
+            state, *outputs = inner
             start = (g, i * BLOCK)
             take = lax.dynamic_slice(rows, start, (1, BLOCK))[0]
-            state, f, h = ridge_block(state, X[take], y[take], weight[take], decay, fit_intercept=fit_intercept)
-            return (
+            state, *values = ridge_block(
                 state,
-                lax.dynamic_update_slice(prediction, f[None], start),
-                lax.dynamic_update_slice(leverage, h[None], start),
+                *(column.at[take].get(mode="promise_in_bounds") for column in (X, y, weight)),
+                decay,
+                fit_intercept=fit_intercept,
+                with_leverage=with_leverage,
             )
+            write = partial(lax.dynamic_update_slice, start_indices=start)
+            return state, *jax.tree.map(lambda table, value: write(table, value[None]), outputs, values)
 
         mine = jax.tree.map(lambda leaf: leaf[g], states)
         n_blocks = (counts[g] + BLOCK - 1) // BLOCK
@@ -124,7 +129,8 @@ def ridge_pass(state, X, y, weight, rows, counts, decay, *, fit_intercept):
         return jax.tree.map(lambda all_, one: all_.at[g].set(one), states, mine), prediction, leverage
 
     empty = jnp.zeros(rows.shape, X.dtype)
-    return lax.fori_loop(0, len(rows), one_group, (RidgeState(*state), empty, empty))
+    start = (RidgeState(*state), empty, empty if with_leverage else None)
+    return lax.fori_loop(0, len(rows), one_group, start)
 
 
 def log_hedge_weight(regret, abs_regret, xp=jnp):

@@ -52,12 +52,12 @@ def _sequential_device():
     return jax.default_device(jax.local_devices(backend="cpu")[0])
 
 
-def ridge_rows(state, X, y, weight, awake, *, fit_intercept, decay=None, dtype=np.float64):
+def ridge_rows(state, X, y, weight, awake, *, fit_intercept, decay=None, dtype=np.float64, with_leverage=True):
     """One exact pass: state after the rows, and per row and awake group the prediction and leverage before it.
 
-    Arrays are (n, d), (n,), (n,) and boolean (n, G); the tables that come back are (n, G), zero where asleep.
-    The state is float64 and handed over: a few rows are written into its arrays. ``dtype`` is that of the
-    arithmetic within a batch.
+    Arrays are (n, d), (n,), (n,) and boolean (n, G); the tables that come back are (n, G), zero where asleep, and so
+    are leverages that are not asked for. The state is float64 and handed over: a few rows are written into its
+    arrays. ``dtype`` is that of the arithmetic within a batch.
     """
     prediction, leverage = np.zeros(awake.shape), np.zeros(awake.shape)
     if len(y) <= FEW_ROWS:
@@ -84,9 +84,11 @@ def ridge_rows(state, X, y, weight, awake, *, fit_intercept, decay=None, dtype=n
             counts,
             None if decay is None else np.asarray(decay, dtype),
             fit_intercept=fit_intercept,
+            with_leverage=with_leverage,
         )
         prediction[row, group] = np.asarray(f)[group, slot]
-        leverage[row, group] = np.asarray(h)[group, slot]
+        if with_leverage:
+            leverage[row, group] = np.asarray(h)[group, slot]
         # asarray of a JAX array is read-only; the state is NumPy's own.
         return RidgeState(*(np.array(field, dtype=np.float64) for field in new)), prediction, leverage
 

@@ -18,18 +18,22 @@ def checkpoint_stride(n_rows):
 
 def group_moments(rows, weight, awake):
     """Weighted Gram matrix of the rows of each group: rows (n, p), awake (n, G) -> (G, p, p)."""
-    scaled = rows * np.sqrt(weight)[:, None]
     if len(rows) == 1:
-        return awake[0][:, None, None] * np.outer(scaled[0], scaled[0])
+        return (awake[0] * weight[0])[:, None, None] * np.outer(rows[0], rows[0])
+    if (weight != 1).any():
+        rows = rows * np.sqrt(weight)[:, None]
     # Overlapping groups share rows: one Gram matrix per pattern of membership, if patterns repeat.
-    patterns, pattern_of = np.unique(np.packbits(awake, axis=1), axis=0, return_inverse=True)
+    bits = np.packbits(awake, axis=1)
+    packed = np.zeros((len(bits), max(8, bits.shape[1])), dtype=np.uint8)
+    packed[:, : bits.shape[1]] = bits
+    packed = packed.view(np.uint64 if packed.shape[1] == 8 else f"V{packed.shape[1]}")[:, 0]
+    patterns, first, pattern_of = np.unique(packed, return_index=True, return_inverse=True)
     if len(rows) >= 16 * len(patterns):
-        patterns = np.unpackbits(patterns, axis=1, count=awake.shape[1])
-        order = np.argsort(pattern_of, kind="stable")
-        ends = np.cumsum(np.bincount(pattern_of))
-        grams = np.stack([part.T @ part for part in (scaled[rows] for rows in np.split(order, ends[:-1]))])
-        return np.tensordot(patterns.astype(np.float64), grams, axes=(0, 0))
-    return np.stack([part.T @ part for part in (scaled[mine] for mine in awake.T)])
+        order = np.argsort(pattern_of.astype(np.uint16), kind="stable")  # radix sort
+        ends = np.cumsum(np.bincount(pattern_of))[:-1]
+        grams = np.stack([part.T @ part for part in np.split(rows[order], ends)])
+        return np.tensordot(awake[first].astype(np.float64), grams, axes=(0, 0))
+    return np.stack([part.T @ part for part in (rows[mine] for mine in awake.T)])
 
 
 def pack(moments):

@@ -58,15 +58,14 @@ class BaseSampledValuation(BaseGameValuation):
     def _value_games(self, games, players, problem, context):
         state = self._initial_state(games, players, problem)
         for game, evaluated in zip(games, state.n_evaluations, strict=True):
-            game.n_evaluations += int(evaluated)
-        already = [game.n_evaluations - int(n) for game, n in zip(games, state.n_evaluations, strict=True)]
+            game.n_evaluations = int(evaluated)
         started, interrupt = time.monotonic(), None
         change = self._relative_change(state)
         try:
             while change > self.tol and state.n_draws < self._max_draws():
                 task = context.subcontext(task_name="round")
                 task.call_on_fit_task_begin(estimator=self, X=problem.X_given, y=problem.y_given)
-                state = self._next_round(state, games, players, problem.n_units, already)
+                state = self._next_round(state, games, players, problem.n_units)
                 change = self._relative_change(state)
                 if self.checkpoint is not None:
                     state.save(self.checkpoint)
@@ -97,7 +96,7 @@ class BaseSampledValuation(BaseGameValuation):
             "relative_change_": float(change),
             f"n_{self._draws_parameter.removeprefix('max_')}_": state.n_draws,
             "n_observations_": state.n_observations,
-            "n_evaluations_": int(sum(already) + state.n_evaluations.sum()),
+            "n_evaluations_": int(state.n_evaluations.sum()),
         }
         if self.warm_start:
             attributes["sampling_state_"] = vars(state)
@@ -126,13 +125,13 @@ class BaseSampledValuation(BaseGameValuation):
             seed=seed_from(self.random_state),
             n_draws=0,
             n_observations=0,
-            n_evaluations=np.zeros(len(games), int),
+            n_evaluations=np.array([game.n_evaluations for game in games]),
             means=zeros,
             squares=zeros,
             history=np.zeros((0, problem.n_units)),
         )
 
-    def _next_round(self, state, games, players, n_units, already):
+    def _next_round(self, state, games, players, n_units):
         """The state after the rest of the current round of draws; the old one is left as it was."""
         number, done = divmod(state.n_draws, self._round_draws)
         last = min(self._round_draws, done + self._max_draws() - state.n_draws)
@@ -151,7 +150,7 @@ class BaseSampledValuation(BaseGameValuation):
             state,
             n_draws=state.n_draws + last - done,
             n_observations=state.n_observations + more,
-            n_evaluations=np.array([game.n_evaluations for game in games]) - already,
+            n_evaluations=np.array([game.n_evaluations for game in games]),
             means=means,
             squares=squares,
         )

@@ -154,22 +154,26 @@ class BaseDataValuation(MetaEstimatorMixin, CallbackSupportMixin, BaseEstimator,
         return fitted
 
     def _select(self, values, problem):
-        """Rows kept: by sign or by rank, and always the best row of each class (of all rows, for a regressor)."""
-        if self.select == "all":
-            return np.ones(len(values), bool)
-        if self.select in ("positive", "nonnegative"):
-            support = values > 0 if self.select == "positive" else values >= 0
-        else:
-            support = np.zeros(len(values), bool)
-            support[np.argsort(-values, kind="stable")[: int(np.ceil(self.select * len(values)))]] = True
+        """Rows kept: by sign or by rank, and always the best row of each class (of all rows, for a regressor).
+
+        A row of weight zero is never kept.
+        """
         usable = problem.sample_weight > 0
+        if self.select == "all":
+            return usable
+        if self.select in ("positive", "nonnegative"):
+            support = usable & (values > 0 if self.select == "positive" else values >= 0)
+        else:
+            best_first = np.argsort(-values, kind="stable")
+            best_first = best_first[usable[best_first]]
+            support = np.isin(np.arange(len(values)), best_first[: int(np.ceil(self.select * len(best_first)))])
         kinds = np.zeros(len(values), int) if problem.classes is None else problem.y
         for kind in np.unique(kinds[usable]):
             members = usable & (kinds == kind)
             if not support[members].any():
                 best = np.flatnonzero(members)[np.argmax(values[members])]
                 support[best] = True
-                which = "no row" if problem.classes is None else f"no row of class {problem.classes[kind]!r}"
+                which = "no row" if problem.classes is None else f"no row of class {problem.classes.tolist()[kind]!r}"
                 warnings.warn(
                     f"select={self.select!r} keeps {which}; the best of them, row {best}, is kept so that a model "
                     "can be fitted.",

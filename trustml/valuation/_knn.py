@@ -326,9 +326,6 @@ class KNNShapley(BaseDataValuation):
         )
         return values, empty
 
-    def _select(self, values, problem):
-        return super()._select(values, problem) & (problem.sample_weight > 0)
-
     def _fitted_attributes(self, problem, *found):
         fitted = super()._fitted_attributes(problem, *found)
         kept = int(fitted["support_"].sum())

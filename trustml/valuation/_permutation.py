@@ -61,7 +61,8 @@ class DataShapley(_BasePermutationValuation):
     Parameters
     ----------
     estimator : estimator, default=None
-        Model that the rows train. None is ``LogisticRegression()`` if y holds classes, else ``Ridge()``. Logistic
+        Model that the rows train. None is ``LogisticRegression()`` if y holds labels (strings, booleans, integers, or
+        any two values), and ``Ridge()`` if it holds floats. Logistic
         regression, ridge, least squares, nearest neighbours and Gaussian naive Bayes run as compiled programs, any
         other model through joblib; ``engine_`` says which.
     scoring : str, callable or None, default=None

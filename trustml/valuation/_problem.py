@@ -83,8 +83,9 @@ class Problem:
 
 
 def is_class_target(y) -> bool:
-    """Whether scikit-learn takes ``y`` for classes."""
-    return type_of_target(y, input_name="y") in ("binary", "multiclass")
+    """Whether ``y`` holds labels: strings, booleans, integers, or any two values; floats are numbers otherwise."""
+    kind = type_of_target(y, input_name="y")
+    return kind == "binary" or (kind == "multiclass" and np.asarray(y).dtype.kind != "f")
 
 
 def check_problem(valuation, X, y, X_val, y_val, units, sample_weight) -> Problem:
@@ -104,11 +105,8 @@ def check_problem(valuation, X, y, X_val, y_val, units, sample_weight) -> Proble
     else:
         y = check_array(y_given, ensure_2d=False, dtype=np.float64, input_name="y")
     weights = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if classes is not None and len(np.unique(y[weights > 0])) < 2:
-        found = classes[np.unique(y[weights > 0])].tolist()
-        raise ValueError(
-            f"y holds no two classes among the rows of positive weight, but {found}; a classifier needs two."
-        )
+    if classes is not None and len(found := classes[np.unique(y[weights > 0])].tolist()) < 2:
+        raise ValueError(f"y holds {found} among the rows of positive weight: no or only one class, expected two.")
     labels, unit_of_row = _check_units(units, len(y))
     problem = Problem(estimator, X, y_given, X, y, classes, weights, unit_of_row, labels, [])
     numeric = valuation._needs_numbers(problem)

@@ -199,6 +199,7 @@ def run_plan(
         ``loss`` before, ``weight`` in and ``trace`` after each step.
     """
     n_slots = len(rows)
+    rows = jnp.asarray(rows)
     take = _batches(data, weight, rows)
     return _run(objective, optimizer, state, take, n_slots, n_slots if n_steps is None else n_steps, hyper, key, trace)
 
@@ -256,7 +257,7 @@ class Progress(NamedTuple):
 
 def _begin(objective, optimizer, score, params, hyper):
     dtype = jax.tree.leaves(params)[0].dtype
-    return Progress(
+    progress = Progress(
         state=start(optimizer, params, hyper),
         best_params=params if score else (),
         best=jnp.asarray(-jnp.inf, dtype),
@@ -264,6 +265,8 @@ def _begin(objective, optimizer, score, params, hyper):
         stopped=jnp.bool_(False),
         finite=jnp.bool_(True),
     )
+    # Strong types throughout, as the epochs return them: a weak one among optax's would compile these twice.
+    return jax.tree.map(lambda a: jnp.asarray(a, a.dtype), progress)
 
 
 def _at_optimum(state, loss, tol):

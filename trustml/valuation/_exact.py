@@ -1,7 +1,9 @@
 """Exact values: Shapley values from all subsets, and leave-one-out."""
 
 import numpy as np
+from sklearn.utils import gen_batches
 
+from trustml._jax import lanes_in_memory
 from trustml.valuation._base import BaseGameValuation, Valued, mean_over_games
 from trustml.valuation._game import MAX_EXACT_PLAYERS, all_coalitions, exact_semivalue
 from trustml.valuation._semivalue import size_probabilities
@@ -135,4 +137,9 @@ class LeaveOneOut(_BaseExactValuation):
         super().__init__(estimator, scoring=scoring, cv=cv, select=select, error_score=error_score, n_jobs=n_jobs)
 
     def _value_players(self, game):
-        return game.full_score - game(~np.eye(game.n_players, dtype=bool))
+        at_once = lanes_in_memory(2 * len(game.unit_of_row), at_most=1024)
+        without = [
+            game(np.arange(game.n_players) != np.arange(game.n_players)[players, None])
+            for players in gen_batches(game.n_players, at_once)
+        ]
+        return game.full_score - np.concatenate(without)

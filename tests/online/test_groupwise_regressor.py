@@ -34,13 +34,19 @@ def stream(n=300, seed=0, combine="min"):
     return make_groupwise_regression(n, 4, combine=combine, random_state=seed)
 
 
+@parametrize_with_checks([GroupwiseRegressor()])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
 @parametrize_with_checks(
     [
-        GroupwiseRegressor(),
         GroupwiseRegressor("forward", aggregator="specialists", prediction="sample", random_state=0),
+        GroupwiseRegressor(groups={"positive": (0, ">", 0.0)}, include_always=False),
     ]
 )
-def test_scikit_learn_checks(estimator, check):
+def test_scikit_learn_checks_of_variants(estimator, check):
     check(estimator)
 
 
@@ -80,11 +86,11 @@ def test_the_interleaved_loop(fit_intercept, weighted):
 @pytest.mark.parametrize("aggregator", ["adanormalhedge", "specialists"])
 @pytest.mark.parametrize("prediction", ["mean", "sample"])
 def test_a_batch_is_the_loop_over_its_rows(expert, aggregator, prediction):
-    X, y, membership = stream(150)
+    X, y, membership = stream(64)
     parameters = {"aggregator": aggregator, "prediction": prediction, "random_state": 3}
     models = [GroupwiseRegressor(expert, **parameters) for _ in range(3)]
     online = models[0].predict_online(X, y, membership)
-    for model, size in zip(models[1:], (1, 41), strict=True):
+    for model, size in zip(models[1:], (1, 17), strict=True):
         parts = []
         for start in range(0, len(y), size):
             rows = slice(start, start + size)

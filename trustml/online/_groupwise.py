@@ -17,7 +17,7 @@ from trustml.online._membership import (
     membership_from_groups,
     membership_from_table,
 )
-from trustml.online._passes import chunks, hedge_rounds, new_hedge, row_uniforms
+from trustml.online._passes import chunks, hedge_rounds, new_hedge, one_blas_thread, row_uniforms
 from trustml.online._regret import origin_of
 from trustml.online._ridge import check_float32_is_safe
 
@@ -292,8 +292,9 @@ class GroupwiseRegressor(GroupExperts, RegretAccounts, RegressorMixin, BaseEstim
         self._check_served(awake)
         online = np.zeros(len(y))
         final_row = self.n_rows_seen_ + len(y)
-        for rows in chunks(len(y)):
-            online[rows] = self._learn(X[rows], y[rows], weight[rows], awake[rows], final_row)
+        with one_blas_thread(len(y)):
+            for rows in chunks(len(y)):
+                online[rows] = self._learn(X[rows], y[rows], weight[rows], awake[rows], final_row)
         return online
 
     def _learn(self, X, y, weight, awake, final_row):

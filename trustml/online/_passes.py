@@ -4,8 +4,12 @@ A request to a service brings one row. Dispatching a compiled program for it cos
 itself, so up to ``FEW_ROWS`` rows take the same recursion in NumPy; both ways agree to rounding.
 """
 
+from contextlib import contextmanager, nullcontext
+from functools import cache
+
 import jax
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from trustml._jax import pad_rows
 from trustml.online._kernels import BLOCK, HedgeState, RidgeState, hedge_scan, hedge_step, ridge_pass
@@ -47,9 +51,21 @@ def _padded_size(n_rows):
     return max(2 * BLOCK, 1 << (n_rows - 1).bit_length())
 
 
-def _sequential_device():
-    # Tens of microseconds of work per dependent step: an accelerator would spend them on launches.
-    return jax.default_device(jax.local_devices(backend="cpu")[0])
+_blas = cache(ThreadpoolController)  # finds the libraries once: looking for them takes milliseconds
+
+
+@contextmanager
+def _sequential():
+    # Tens of microseconds of work per dependent step: an accelerator would spend them on launches, and several
+    # threads of LAPACK on waiting for each other.
+    device = jax.local_devices(backend="cpu")[0]
+    with _blas().limit(limits=1, user_api="blas"), jax.enable_x64(True), jax.default_device(device):
+        yield
+
+
+def one_blas_thread(n_rows):
+    """A context in which NumPy's small matrix products stay on one thread; nothing for the few rows of a request."""
+    return _blas().limit(limits=1, user_api="blas") if n_rows > FEW_ROWS else nullcontext()
 
 
 def ridge_rows(state, X, y, weight, awake, *, fit_intercept, decay=None, dtype=np.float64, with_leverage=True):
@@ -74,7 +90,7 @@ def ridge_rows(state, X, y, weight, awake, *, fit_intercept, decay=None, dtype=n
     slot = np.arange(len(group)) - np.repeat(np.cumsum(counts) - counts, counts)
     rows = np.full((awake.shape[1], n_padded), n_padded, dtype=np.int32)
     rows[group, slot] = row
-    with jax.enable_x64(True), _sequential_device():
+    with _sequential():
         new, f, h = ridge_pass(
             RidgeState(*(field.astype(dtype) for field in state)),
             pad_rows(X.astype(dtype, copy=False), n_padded + 1),
@@ -132,7 +148,7 @@ def hedge_rounds(state, losses, awake, weight, learning_rate, kind):
             )
         return state, distributions, expected
     n_padded = _padded_size(len(losses))
-    with jax.enable_x64(True), _sequential_device():
+    with _sequential():
         new, distributions, expected = hedge_scan(
             state,
             pad_rows(losses, n_padded),

@@ -64,7 +64,7 @@ class OnlineRidge(RegressorMixin, BaseEstimator):
     32 rows at a time are folded into the inverse through the Cholesky factor of ``I + Z P Z'``, which holds the
     rank-one updates that it replaces. With f the one-step-ahead predictions and D one plus the leverages,
     ``sum (y - f)^2 / D`` equals the minimum of ``alpha |theta|^2 + sum (y - x theta)^2`` exactly (without an
-    intercept). BLAS with several threads is slower than with one on matrices of this size.
+    intercept).
 
     References
     ----------

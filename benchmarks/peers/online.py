@@ -65,15 +65,20 @@ def main():
     rows = [dict(enumerate(row)) for row in X[: arguments.river_rows].tolist()]  # not counted against river
 
     model = GroupwiseRegressor(fit_intercept=False, clip=False)
+    single = GroupwiseRegressor(fit_intercept=False, clip=False, dtype="float32").fit(X, y, membership)
     print(f"first fit, with compilation: {cpu_seconds(lambda: model.fit(X, y, membership)):.2f} CPU seconds")
-    river, theirs, ours = RiverGroups(membership.shape[1] + 1), [], []
+    river, theirs, ours, float32 = RiverGroups(membership.shape[1] + 1), [], [], []
     for part in np.array_split(np.arange(arguments.river_rows), arguments.slices):
         part = slice(part[0], part[-1] + 1)
         theirs.append(cpu_seconds(lambda part=part: river.learn(rows[part], y[part], awake[part])) / len(rows[part]))
         ours.append(cpu_seconds(lambda: model.fit(X, y, membership)) / len(y))
-    for name, seconds in (("river", theirs), ("trustml", ours)):
+        float32.append(cpu_seconds(lambda: single.fit(X, y, membership)) / len(y))
+    for name, seconds in (("river", theirs), ("trustml", ours), ("trustml, float32", float32)):
         print(f"{name}: {1 / np.median(seconds):,.0f} rows per CPU second (best {1 / min(seconds):,.0f})")
-    print(f"ratio of medians: {np.median(theirs) / np.median(ours):.1f}")
+    ratios = [np.median(theirs) / np.median(seconds) for seconds in (ours, float32)]
+    print("ratio of medians: {:.1f}, float32 {:.1f}".format(*ratios))
+    total, total32 = (np.sum(fitted.expected_losses_) for fitted in (model, single))
+    print(f"cumulative loss of all rows: {total:.6f}, float32 {total32:.6f}")
     print(
         f"cumulative loss of the first {arguments.river_rows} rows: river {sum(river.losses):.6f}, "
         f"trustml {model.expected_losses_[: arguments.river_rows].sum():.6f}"

@@ -9,17 +9,21 @@ from importlib import import_module as _import_module
 __version__ = "0.1.0"
 
 _SUBMODULE_OF = {
+    "AdaNormalHedge": "online",
     "BetaShapley": "valuation",
     "DataBanzhaf": "valuation",
     "DataOOB": "valuation",
     "DataShapley": "valuation",
     "DataValueDisplay": "inspection",
     "ExactShapley": "valuation",
+    "FollowPerturbedLeader": "online",
     "GradientShapley": "valuation",
+    "GroupRegretDisplay": "inspection",
     "GroupwiseRegressor": "online",
     "KNNShapley": "valuation",
     "LeaveOneOut": "valuation",
     "OnlineRidge": "online",
+    "Specialists": "online",
 }
 _SUBMODULES = ("datasets", "inspection", "metrics", "online", "valuation")
 

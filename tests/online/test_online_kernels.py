@@ -277,11 +277,11 @@ def test_ridge_is_the_repeated_solve(fit_intercept, decay, weighted):
     X, y = regression()
     weight = np.random.default_rng(1).integers(0, 3, len(y)) * 0.7 if weighted else np.ones(len(y))
     oracle = ridge_row_by_row(X, y, 0.7, weight, fit_intercept, decay)
-    model = OnlineRidge(0.7, fit_intercept=fit_intercept, forgetting_factor=decay)
+    model = OnlineRidge(alpha=0.7, fit_intercept=fit_intercept, forgetting_factor=decay)
     f, h = model.predict_online(X, y, weight, return_leverage=True)
     np.testing.assert_allclose(f, oracle[0], rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(h, oracle[1], rtol=1e-9, atol=1e-9)
-    row_by_row = OnlineRidge(0.7, fit_intercept=fit_intercept, forgetting_factor=decay)
+    row_by_row = OnlineRidge(alpha=0.7, fit_intercept=fit_intercept, forgetting_factor=decay)
     single = [row_by_row.predict_online(X[t : t + 1], y[t : t + 1], weight[t : t + 1])[0] for t in range(len(y))]
     np.testing.assert_allclose(single, f, atol=1e-10)
     np.testing.assert_allclose(row_by_row.coef_, model.coef_, atol=1e-10)
@@ -323,11 +323,11 @@ def test_no_target_leaks_into_its_own_prediction(position, fit_intercept):
 @settings(max_examples=25, deadline=None)
 def test_ridge_identities_and_bounds(alpha, seed, d, n):
     X, y = regression(seed, n, d)
-    f, h = OnlineRidge(alpha, fit_intercept=False).predict_online(X, y, return_leverage=True)
+    f, h = OnlineRidge(alpha=alpha, fit_intercept=False).predict_online(X, y, return_leverage=True)
     best = best_linear(X, y, alpha)
     np.testing.assert_allclose(((y - f) ** 2 / (1 + h)).sum(), best, rtol=1e-9)
     np.testing.assert_allclose(np.log1p(h).sum(), log_det(X, alpha), rtol=1e-9)
-    forward = OnlineRidge(alpha, fit_intercept=False, forward=True).predict_online(X, y)
+    forward = OnlineRidge(alpha=alpha, fit_intercept=False, forward=True).predict_online(X, y)
     np.testing.assert_allclose(forward, f / (1 + h), rtol=1e-12)
     excess = ((y - forward) ** 2).sum() - best
     np.testing.assert_allclose(
@@ -341,7 +341,7 @@ def test_ridge_identities_and_bounds(alpha, seed, d, n):
 
 def test_identity_with_an_unpenalised_intercept():
     X, y = regression()
-    f, h = OnlineRidge(0.3).predict_online(X, y, return_leverage=True)
+    f, h = OnlineRidge(alpha=0.3).predict_online(X, y, return_leverage=True)
     np.testing.assert_allclose(((y - f) ** 2 / (1 + h)).sum(), best_linear(X, y, 0.3, True), rtol=1e-10)
 
 
@@ -360,12 +360,12 @@ def test_float32_stays_close_and_refuses_small_alpha():
     with pytest.raises(ValueError, match=r"dtype='float32' needs alpha >= 0.01"):
         OnlineRidge(1e-4, dtype="float32").fit(X, y)
     with pytest.raises(ValueError, match="alpha"):
-        OnlineRidge(0.0).fit(X, y)
+        OnlineRidge(alpha=0.0).fit(X, y)
 
 
 def test_long_stream_through_several_chunks():
     X, y = regression(n=20_000, d=3)
-    model = OnlineRidge(0.5).fit(X, y)
+    model = OnlineRidge(alpha=0.5).fit(X, y)
     Z = X - X.mean(axis=0)
     np.testing.assert_allclose(model.coef_, np.linalg.solve(Z.T @ Z + 0.5 * np.eye(3), Z.T @ y), rtol=1e-9)
     assert model.n_samples_seen_ == 20_000

@@ -34,7 +34,7 @@ def test_is_ridge_with_weights(fit_intercept):
     X, w = rng.normal(size=(300, 6)) + 3, rng.random(300)
     y = X[:, 0] - 5 + rng.normal(size=300)
     batch = Ridge(2.0, fit_intercept=fit_intercept).fit(X, y, w)
-    online = OnlineRidge(2.0, fit_intercept=fit_intercept)
+    online = OnlineRidge(alpha=2.0, fit_intercept=fit_intercept)
     for rows in np.array_split(np.arange(300), 17):
         online.partial_fit(X[rows], y[rows], w[rows])
     np.testing.assert_allclose(online.coef_, batch.coef_, rtol=1e-10)

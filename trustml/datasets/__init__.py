@@ -5,11 +5,21 @@ from trustml.datasets._generators import (
     make_mislabelled_classification,
     make_noisy_sources,
 )
+from trustml.datasets._groupwise import (
+    adult_stream,
+    fetch_adult_stream,
+    make_groupwise_regression,
+    medical_costs_stream,
+)
 from trustml.datasets._openml import fetch_valuation_table
 
 __all__ = [
+    "adult_stream",
+    "fetch_adult_stream",
     "fetch_valuation_table",
     "make_flipped_labels",
+    "make_groupwise_regression",
     "make_mislabelled_classification",
     "make_noisy_sources",
+    "medical_costs_stream",
 ]

@@ -1,5 +1,6 @@
 """Pictures, in scikit-learn's Display convention. They need matplotlib: ``pip install 'trustml[plot]'``."""
 
 from trustml.inspection._data_values import DataValueDisplay
+from trustml.inspection._group_regret import GroupRegretDisplay
 
-__all__ = ["DataValueDisplay"]
+__all__ = ["DataValueDisplay", "GroupRegretDisplay"]

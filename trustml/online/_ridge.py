@@ -91,7 +91,7 @@ class OnlineRidge(RegressorMixin, BaseEstimator):
         "dtype": [StrOptions({"float32", "float64"})],
     }
 
-    def __init__(self, alpha=1.0, *, fit_intercept=True, forward=False, forgetting_factor=1.0, dtype="float64"):
+    def __init__(self, *, alpha=1.0, fit_intercept=True, forward=False, forgetting_factor=1.0, dtype="float64"):
         self.alpha = alpha
         self.fit_intercept = fit_intercept
         self.forward = forward

@@ -823,6 +823,7 @@ def test_a_score_that_is_not_a_number_is_an_error(table, params):
         ({"optimizer": "adamm"}, "optimizer='adamm'; expected one of"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"max_iter": 0}, "max_iter=0"),
+        ({"max_iter": None}, "max_iter=None"),
         ({"sample_weight": np.ones(29)}, r"sample_weight has shape .*29.*expected .*30"),
         ({"sample_weight": -np.ones(30)}, "sample_weight holds negative"),
         ({"sample_weight": np.full(30, np.nan)}, "sample_weight holds negative or non-finite"),

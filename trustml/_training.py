@@ -17,7 +17,8 @@ Entry points
     ``train_lanes``   many models (folds or seeds x settings) in one program
     ``run_plan``      the core that both use: a pure function, one step per row of an index plan, with a hook that
                       records something after every step; jit and vmap it for anything else
-    ``EpochTasks``    reports epochs to ``sklearn.callback``
+    ``EpochTasks``    reports epochs to ``sklearn.callback``; the device is then called once an epoch, so make it only
+                      for an estimator that has callbacks
 
 Rows, weights and padding
     Arrays are padded to ``bucket_size`` rows, and batches to a fixed number of slots; padding has weight zero and
@@ -131,7 +132,7 @@ class Options:
             raise ValueError(f"optimizer={self.optimizer!r}; expected one of {sorted(OPTIMIZERS)}, or a callable.")
         for name in ("batch_size", "max_iter"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if (value is None and name == "max_iter") or (value is not None and value < 1):
                 raise ValueError(f"{name}={value!r}; expected a positive integer.")
 
     @property

@@ -5,6 +5,7 @@ DataBanzhaf       values robust to a noisy score
 DataOOB           values from the out-of-bag predictions of a bagged model, without validation rows
 DataShapley       Shapley values by truncated Monte Carlo permutations
 ExactShapley      Shapley values from all subsets, for up to 16 units
+GradientShapley   values along one pass of stochastic gradient descent
 KNNShapley        exact Shapley values of the nearest-neighbour score
 LeaveOneOut       what the score loses without a row
 Semivalue         what semivalue returns
@@ -18,6 +19,7 @@ semivalue         Shapley, Banzhaf and Beta values of any game
 from trustml.valuation._banzhaf import DataBanzhaf
 from trustml.valuation._curves import addition_curve, detection_curve, removal_curve
 from trustml.valuation._exact import ExactShapley, LeaveOneOut
+from trustml.valuation._gradient import GradientShapley
 from trustml.valuation._knn import KNNShapley, knn_shapley
 from trustml.valuation._out_of_bag import DataOOB
 from trustml.valuation._permutation import BetaShapley, DataShapley
@@ -29,6 +31,7 @@ __all__ = [
     "DataOOB",
     "DataShapley",
     "ExactShapley",
+    "GradientShapley",
     "KNNShapley",
     "LeaveOneOut",
     "Semivalue",

@@ -3,6 +3,7 @@
 from scipy.sparse import issparse
 
 from trustml.valuation._engines._black_box import BlackBoxEngine, SubsetClassifier
+from trustml.valuation._engines._logistic import LogisticEngine
 from trustml.valuation._engines._naive_bayes import NaiveBayesEngine
 from trustml.valuation._engines._neighbors import NeighborsEngine
 from trustml.valuation._engines._ridge import RidgeEngine
@@ -10,7 +11,7 @@ from trustml.valuation._engines._task import Engine, Task, Truncation
 
 __all__ = ["BlackBoxEngine", "Engine", "SubsetClassifier", "Task", "Truncation", "compiled_engine"]
 
-_COMPILED = (RidgeEngine, NeighborsEngine, NaiveBayesEngine)
+_COMPILED = (LogisticEngine, RidgeEngine, NeighborsEngine, NaiveBayesEngine)
 
 
 def compiled_engine(estimator, task: Task) -> type | None:

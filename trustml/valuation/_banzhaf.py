@@ -70,7 +70,7 @@ class DataBanzhaf(BaseSampledValuation):
     >>> X, y = load_iris(return_X_y=True)
     >>> X, y = X[:100:2], y[:100:2].copy()
     >>> y[[3, 40]] = 1 - y[[3, 40]]
-    >>> valuation = DataBanzhaf(tol=0.2, random_state=0).fit(X, y)
+    >>> valuation = DataBanzhaf(scoring="neg_log_loss", tol=0.2, random_state=0).fit(X, y)
     >>> np.sort(np.argsort(valuation.data_values_)[:2])
     array([ 3, 40])
     """

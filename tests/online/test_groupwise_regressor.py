@@ -242,6 +242,7 @@ def test_group_hindsight_ignores_collinear_columns():
 # --- who is awake
 
 
+@pytest.mark.filterwarnings("error")
 def test_rows_that_nobody_is_awake_in():
     X, y, membership = stream()
     membership[::7] = False

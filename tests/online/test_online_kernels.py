@@ -242,6 +242,16 @@ def test_aggregator_rejects_bad_parameters():
         AdaNormalHedge(2, prior=[0.5, -0.5])
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("make", "unplayed"), [(AdaNormalHedge, 0.0), (Specialists, np.inf)])
+def test_nothing_is_guaranteed_for_an_expert_without_prior(make, unplayed):
+    hedge = make(3, prior=[0.5, 0.5, 0.0])
+    np.testing.assert_array_equal(hedge.regret_bound()[2], unplayed)
+    assert hedge.update([1.0, 1.0, 0.0]) == 1
+    assert np.isfinite(hedge.regret_bound()[:2]).all()
+    assert hedge.regret_bound()[2] == np.inf
+
+
 def test_loss_scale_is_a_change_of_units():
     losses, awake = random_rounds(8)
     small, plain = AdaNormalHedge(13, loss_scale=10.0), AdaNormalHedge(13)
@@ -358,7 +368,7 @@ def test_float32_stays_close_and_refuses_small_alpha():
     exact = OnlineRidge().predict_online(X, y)
     np.testing.assert_allclose(OnlineRidge(dtype="float32").predict_online(X, y), exact, atol=1e-3)
     with pytest.raises(ValueError, match=r"dtype='float32' needs alpha >= 0.01"):
-        OnlineRidge(1e-4, dtype="float32").fit(X, y)
+        OnlineRidge(alpha=1e-4, dtype="float32").fit(X, y)
     with pytest.raises(ValueError, match="alpha"):
         OnlineRidge(alpha=0.0).fit(X, y)
 

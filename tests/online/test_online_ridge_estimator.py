@@ -61,6 +61,6 @@ def test_huge_offset_costs_no_accuracy_with_an_intercept():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(500, 3))
     y = X @ [1.0, 2.0, 3.0]
-    plain = OnlineRidge(1e-3).fit(X, y)
-    shifted = OnlineRidge(1e-3).fit(X + 2000.0, y + 1e5)
+    plain = OnlineRidge(alpha=1e-3).fit(X, y)
+    shifted = OnlineRidge(alpha=1e-3).fit(X + 2000.0, y + 1e5)
     np.testing.assert_allclose(shifted.coef_, plain.coef_, rtol=1e-8)

@@ -8,17 +8,25 @@ from trustml.online._kernels import distribution, expert_log_weight
 from trustml.online._passes import chunks, hedge_rounds, new_hedge
 
 
+def _surprise(prior):
+    """ln(1/q_g): infinite for an expert of prior 0, for which nothing is guaranteed."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(-np.log(prior), 0)
+
+
 def adanormalhedge_bound(abs_regret, prior):
     """R_g <= sqrt(3 C_g (ln 1/q_g + ln B)), B = 1 + 3/2 sum_g q_g (1 + ln(1 + C_g)); for losses in [0, 1]."""
     log_potential = np.log1p(1.5 * np.sum(prior * (1 + np.log1p(abs_regret))))
-    with np.errstate(divide="ignore"):
-        return np.sqrt(3 * abs_regret * (np.maximum(-np.log(prior), 0) + log_potential))
+    # C_g = 0 is a regret of exactly 0, whatever the prior.
+    played = abs_regret > 0
+    return np.sqrt(
+        np.multiply(3 * abs_regret, _surprise(prior) + log_potential, where=played, out=np.zeros(len(prior)))
+    )
 
 
 def specialists_bound(n_rounds, prior, learning_rate):
     """R_g <= ln(1/q_g) / eta + eta T_g / 8 after T_g awake rounds; for losses in [0, 1]."""
-    with np.errstate(divide="ignore"):
-        return np.maximum(-np.log(prior), 0) / learning_rate + learning_rate * n_rounds / 8
+    return _surprise(prior) / learning_rate + learning_rate * n_rounds / 8
 
 
 class _SleepingHedge:

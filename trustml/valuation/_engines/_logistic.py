@@ -25,13 +25,15 @@ from trustml._jax import bucket_size, lane_multiple, lanes_in_memory, pad_rows, 
 from trustml.valuation._engines._scoring import PROBABILITY_SCORES
 from trustml.valuation._engines._task import CompiledEngine, padded_validation
 
-_BLOCK = 32
-_LANES = 32
+_BLOCK = 64
+# Lanes of a program, however few are wanted: so the one that scores all rows is also the one that walks.
+_LANES = 20
+_NEVER = np.iinfo(np.int32).max
 # Numbers in a lane's inverses: beyond this many, moving them costs more than scikit-learn's own fit.
 _LARGEST_INVERSE = 2**21
-# Squared length of Newton's step, in the norm of the Hessian, at which a solution is exact enough for its score.
-_TOLERANCE = 1e-8
-# Conjugate gradients that take longer than this have outlived their preconditioner: it is computed anew.
+# Squared length of Newton's step, in the norm of the Hessian, after which a solution is exact enough for its score.
+_TOLERANCE = 1e-7
+# Rounds after which a preconditioner has outlived its Hessian.
 _ROUNDS = 40
 _MOST_RENEWALS = 20
 # An absent class has this added to its predictor: its probability is exactly zero.
@@ -88,14 +90,22 @@ def _probabilities(z, objective):
     return jax.nn.sigmoid(z) if z.shape[1] == 1 else jax.nn.softmax(z, axis=1)
 
 
-def _gradient(model, probability, objective, rows):
-    k = model.w.shape[1]
+def _gradient(w, probability, objective, rows):
+    k = w.shape[1]
     residual = (probability - rows.member[-k:]) * objective.weights[:, None]
-    return residual @ rows.X + objective.penalty_scale * rows.penalty * model.w
+    return residual @ rows.X + objective.penalty_scale * rows.penalty * w
 
 
-def _inverse_hessian(probability, objective, rows):
+def _curved(objective, k):
+    """Predictors (l, k) that have curvature: those of classes that are there and not alone."""
+    return (jnp.sum(objective.present, axis=1, keepdims=True) > 1) & objective.present[:, -k:]
+
+
+def _inverse_hessian(z, objective, rows):
     """Inverses of the diagonal blocks of the Hessian, (l, k, p, p)."""
+    n_classes = len(rows.member)
+    some = _curved(objective, z.shape[1])
+    probability = jnp.where(some[:, :, None], _probabilities(z, objective), 1 / n_classes)
     curvature = probability * (1 - probability) * objective.weights[:, None]
     floor = 1e-3 * jnp.max(rows.weight)
 
@@ -122,62 +132,78 @@ def _damped(step, dz):
     return jnp.where(biggest > 1, jnp.sign(step) * jnp.log1p(biggest) / jnp.where(biggest > 1, spread, 1), step)
 
 
+def _sum_to_zero(downhill, objective):
+    """``downhill`` without the part that all classes share, which changes no probability: the optimum has none."""
+    if downhill.shape[1] == 1:
+        return downhill
+    present = objective.present[:, :, None]
+    shared = jnp.sum(jnp.where(present, downhill, 0.0), axis=1, keepdims=True)
+    return jnp.where(present, downhill - shared / jnp.sum(present, axis=1, keepdims=True), 0.0)
+
+
 def _dot(a, b):
     return jnp.sum(a * b, axis=(1, 2))
 
 
-def _solve(model, objective, rows):
-    """The model that minimises the objective, and its probabilities: rounds until every lane is exact enough."""
+class Search(NamedTuple):
+    """State of the conjugate gradients; ``slope`` is the squared length of the last preconditioned gradient."""
 
-    def renewed(state):
-        model, _, slope, n_renewals = state
-        inverse = _inverse_hessian(_probabilities(model.z, objective), objective, rows)
-        # A lane that is done keeps its inverse: company does not change a score.
-        done = (slope <= _TOLERANCE)[:, None, None, None]
-        model = model._replace(inverse=jnp.where(done, model.inverse, inverse))
-        return (*_conjugate_gradients(model, objective, rows), n_renewals + 1)
-
-    def unfinished(state):
-        return (state[3] < _MOST_RENEWALS) & jnp.any(state[2] > _TOLERANCE)
-
-    first = (*_conjugate_gradients(model, objective, rows), 0)
-    return jax.lax.while_loop(unfinished, renewed, first)[:2]
+    w: Array  # (l, k, p)
+    z: Array  # (l, k, n)
+    probability: Array  # (l, k, n), before the last step
+    gradient: Array  # (l, k, p)
+    direction: Array  # (l, k, p)
+    slope: Array  # (l,)
 
 
-def _conjugate_gradients(model, objective, rows):
-    """The model after some rounds, its probabilities, and how far each lane is from its optimum."""
-    probability = _probabilities(model.z, objective)
-    gradient = _gradient(model, probability, objective, rows)
-    downhill = jnp.einsum("lkpq,lkq->lkp", model.inverse, gradient)
+def _solve(model, objective, rows, renew):
+    """The model that minimises the objective, and its probabilities before the last step.
+
+    A round computes the gradient and steps; rounds end once every lane was near enough before its step. ``renew`` says
+    whether the preconditioner is computed anew before the first one, as it is later whenever it has not sufficed.
+    """
     seen = objective.weights > 0
 
-    def one_round(state):
-        w, z, probability, gradient, downhill, direction, slope, conjugate, n_rounds = state
-        direction = conjugate[:, None, None] * direction - downhill
-        dz = direction @ rows.X.T
-        mean = jnp.sum(probability * dz, axis=1)
-        variance = jnp.sum(probability * dz * dz, axis=1) - mean * mean
-        curvature = jnp.sum(objective.weights * variance, axis=1)
-        curvature += objective.penalty_scale[:, 0, 0] * _dot(direction * rows.penalty, direction)
-        # Without curvature, in float32, there is nothing left to win along this direction.
-        curved = curvature > 1e-30
-        step = jnp.where(curved, -_dot(gradient, direction) / jnp.where(curved, curvature, 1.0), 0.0)
-        step = _damped(step, jnp.where(seen[:, None], dz, 0.0))[:, None, None]
-        moved = model._replace(w=w + step * direction, z=z + step * dz)
-        probability = _probabilities(moved.z, objective)
-        new = _gradient(moved, probability, objective, rows)
-        downhill = jnp.einsum("lkpq,lkq->lkp", model.inverse, new)
-        # Polak & Ribiere, restarted where it would turn back.
-        conjugate = jnp.maximum(_dot(downhill, new - gradient) / jnp.maximum(slope, 1e-30), 0.0)
-        return (*moved[:2], probability, new, downhill, direction, _dot(downhill, new), conjugate, n_rounds + 1)
+    def far(search):
+        return jnp.any(search.slope > _TOLERANCE)
 
-    def unfinished(state):
-        return (state[-1] < _ROUNDS) & jnp.any(state[6] > _TOLERANCE)
+    def some_rounds(state):
+        search, inverse, n_renewals = state
+        inverse = jax.lax.cond(
+            renew | (n_renewals > 0), lambda: _inverse_hessian(search.z, objective, rows), lambda: inverse
+        )
 
-    start = (model.w, model.z, probability, gradient, downhill, jnp.zeros_like(model.w))
-    start = (*start, _dot(downhill, gradient), jnp.zeros(len(model.w)), 0)
-    w, z, probability, _, _, _, slope, *_ = jax.lax.while_loop(unfinished, one_round, start)
-    return Model(w, z, model.inverse), probability, slope
+        def one_round(state):
+            search, n_rounds = state
+            probability = _probabilities(search.z, objective)
+            gradient = _gradient(search.w, probability, objective, rows)
+            downhill = _sum_to_zero(jnp.einsum("lkpq,lkq->lkp", inverse, gradient), objective)
+            # Polak & Ribiere, restarted where it would turn back.
+            conjugate = _dot(downhill, gradient - search.gradient) / jnp.maximum(search.slope, 1e-30)
+            conjugate = jnp.where(n_rounds == 0, 0.0, jnp.maximum(conjugate, 0.0))
+            direction = conjugate[:, None, None] * search.direction - downhill
+            dz = direction @ rows.X.T
+            mean = jnp.sum(probability * dz, axis=1)
+            variance = jnp.sum(probability * dz * dz, axis=1) - mean * mean
+            curvature = jnp.sum(objective.weights * variance, axis=1)
+            curvature += objective.penalty_scale[:, 0, 0] * _dot(direction * rows.penalty, direction)
+            # Without curvature, in float32, there is nothing left to win along this direction.
+            curved = curvature > 1e-30
+            step = jnp.where(curved, -_dot(gradient, direction) / jnp.where(curved, curvature, 1.0), 0.0)
+            step = _damped(step, jnp.where(seen[:, None], dz, 0.0))[:, None, None]
+            w, z = search.w + step * direction, search.z + step * dz
+            return Search(w, z, probability, gradient, direction, _dot(downhill, gradient)), n_rounds + 1
+
+        search, _ = jax.lax.while_loop(lambda state: far(state[0]) & (state[1] < _ROUNDS), one_round, (search, 0))
+        return search, inverse, n_renewals + 1
+
+    w, z, inverse = model
+    nowhere = jnp.zeros_like(w)
+    start = Search(w, z, jnp.zeros_like(z), nowhere, nowhere, jnp.full(len(w), jnp.inf))
+    search, inverse, _ = jax.lax.while_loop(
+        lambda state: far(state[0]) & (state[2] < _MOST_RENEWALS), some_rounds, (start, inverse, 0)
+    )
+    return Model(search.w, search.z, inverse), search.probability
 
 
 def _scores(model, objective, rows, score):
@@ -189,53 +215,37 @@ def _scores(model, objective, rows, score):
     return jax.vmap(score, (0, None, None))(z, y_val, weight_val)
 
 
-@partial(jax.jit, static_argnames=("score", "block"))
-def _advance(w, rank, order, start, rows, *, score, block):
-    """Coefficients after ``block`` more rows of each order have joined from ``start`` on, and the score after each.
+@partial(jax.jit, static_argnames=("score",))
+def _advance(w, rank, order, start, n_places, rows, *, score):
+    """Coefficients after ``n_places`` more rows of each order have joined from ``start`` on, and the score after each.
 
-    ``order`` (l, block) are the rows that join, ``rank`` (l, n) the place of each row in its order.
+    ``order`` (l, _BLOCK) are the rows that join, ``rank`` (l, n) the place of each row in its order. The count of
+    places is traced: a subset, all of whose rows join in one place, is scored by the same program.
     """
     k, lanes = w.shape[1], jnp.arange(len(w))
     n_classes = len(rows.member)
 
-    def join(model, place):
-        objective = _objective(rows, (rank <= place).astype(w.dtype), k)
-        model, probability = _solve(model, objective, rows)
-        newest = order[:, place - start]
+    def join(step, state):
+        model, scores = state
+        objective = _objective(rows, (rank <= start + step).astype(w.dtype), k)
+        model, probability = _solve(model, objective, rows, step == 0)
+        scores = scores.at[:, step].set(_scores(model, objective, rows, score))
+        newest = order[:, step]
         at_row = probability[lanes, :, newest]
         usual = (n_classes - 1) / n_classes**2
         # A class without rows has no curvature yet: the one it will start with stands in for it.
-        some = (jnp.sum(objective.present, axis=1, keepdims=True) > 1) & objective.present[:, -k:]
-        spread = jnp.where(some, at_row * (1 - at_row), usual) * objective.weights[lanes, newest][:, None]
+        spread = jnp.where(_curved(objective, k), at_row * (1 - at_row), usual)
+        spread *= objective.weights[lanes, newest][:, None]
         toward = jnp.einsum("lkpq,lq->lkp", model.inverse, rows.X[newest])
         gain = spread / (1 + spread * jnp.sum(toward * rows.X[newest][:, None], axis=2))
+        # An inverse that was computed anew knows the row.
+        gain = jnp.where(step == 0, 0.0, gain)
         less = gain[:, :, None, None] * toward[:, :, :, None] * toward[:, :, None, :]
-        return model._replace(inverse=model.inverse - less), _scores(model, objective, rows, score)
+        return model._replace(inverse=model.inverse - less), scores
 
-    z = w @ rows.X.T
-    before = _objective(rows, (rank < start).astype(w.dtype), k)
-    inverse = _inverse_hessian(_start_probability(z, before, n_classes), before, rows)
-    model, scores = jax.lax.scan(join, Model(w, z, inverse), start + jnp.arange(block))
-    return model.w, scores.T
-
-
-def _start_probability(z, objective, n_classes):
-    """Probabilities, and the uniform one for classes that are absent or alone."""
-    k = z.shape[1]
-    some = (jnp.sum(objective.present, axis=1, keepdims=True) > 1) & objective.present[:, -k:]
-    return jnp.where(some[:, :, None], _probabilities(z, objective), 1 / n_classes)
-
-
-@partial(jax.jit, static_argnames=("score",))
-def _score_masks(members, w, rows, *, score):
-    """Score of the model of each subset, from zero."""
-    k = w.shape[1]
-    objective = _objective(rows, members, k)
-    n_classes = len(rows.member)
-    z = w @ rows.X.T
-    inverse = _inverse_hessian(_start_probability(z, objective, n_classes), objective, rows)
-    model, _ = _solve(Model(w, z, inverse), objective, rows)
-    return _scores(model, objective, rows, score)
+    start_model = Model(w, w @ rows.X.T, jnp.zeros((*w.shape, w.shape[-1]), w.dtype))
+    model, scores = jax.lax.fori_loop(0, n_places, join, (start_model, jnp.zeros(order.shape, w.dtype)))
+    return model.w, scores
 
 
 class LogisticEngine(CompiledEngine):
@@ -279,45 +289,50 @@ class LogisticEngine(CompiledEngine):
             validation=(X_val.astype(np.float32), y_val, weight_val.astype(np.float32)),
         )
 
-    def _n_lanes(self, wanted):
+    def _n_lanes(self):
         n, p = self.rows.X.shape
         per_lane = 4 * self.k * (p * p + 6 * n + 8 * p) + 8 * n
-        return lane_multiple(min(lanes_in_memory(2 * per_lane, at_most=_LANES), bucket_size(wanted)))
+        return lane_multiple(min(lanes_in_memory(2 * per_lane, at_most=2 * _LANES), _LANES))
 
     def _zeros(self, lanes):
         return np.zeros((lanes, self.k, self.rows.X.shape[1]), np.float32)
 
+    def _advance(self, w, rank, order, start, n_places):
+        """The next coefficients, and scores (l, n_places)."""
+        w, rank, order = shard_lanes(w, rank, order)
+        with jax.default_matmul_precision("highest"):
+            counts = np.int32(start), np.int32(n_places)
+            w, scores = _advance(w, rank, order, *counts, self.rows, score=self.score)
+        return w, np.asarray(scores, float)[:, :n_places]
+
     def score_subsets(self, masks):
-        n_masks, padded = len(masks), len(self.rows.X)
-        lanes, scores = self._n_lanes(n_masks), []
+        n_masks, lanes = len(masks), self._n_lanes()
+        # All rows of a subset join in the first place.
+        rank = pad_rows(np.where(masks, 0, _NEVER).T, len(self.rows.X), fill=_NEVER).T.astype(np.int32)
+        order, scores = np.zeros((lanes, _BLOCK), np.int32), []
         for first in range(0, n_masks, lanes):
-            chunk = pad_rows(pad_rows(masks[first : first + lanes], lanes).T, padded).T.astype(np.float32)
-            chunk, w = shard_lanes(chunk, self._zeros(lanes))
-            with jax.default_matmul_precision("highest"):
-                scores.append(np.asarray(_score_masks(chunk, w, self.rows, score=self.score), float))
+            chunk = pad_rows(rank[first : first + lanes], lanes)
+            scores.append(self._advance(self._zeros(lanes), chunk, order, 0, 1)[1][:, 0])
         return np.concatenate(scores)[:n_masks]
 
     def score_prefixes(self, orders):
         n_orders, n_rows = orders.shape
-        lanes = self._n_lanes(n_orders)
+        lanes = self._n_lanes()
         n_lanes = -(-n_orders // lanes) * lanes
         orders = np.pad(orders, ((0, n_lanes - n_orders), (0, 0)), mode="edge").astype(np.int32)
         # Rows of the padding join in no order, and places beyond the last one change nothing.
-        rank = np.full((n_lanes, len(self.rows.X)), np.iinfo(np.int32).max, np.int32)
+        rank = np.full((n_lanes, len(self.rows.X)), _NEVER, np.int32)
         np.put_along_axis(rank, orders, np.arange(n_rows, dtype=np.int32)[None], axis=1)
         w = [self._zeros(lanes) for _ in range(n_lanes // lanes)]
         for start in range(0, n_rows, _BLOCK):
-            joining = np.pad(
-                orders[:, start : start + _BLOCK], ((0, 0), (0, max(0, start + _BLOCK - n_rows))), mode="edge"
-            )
+            n_places = min(_BLOCK, n_rows - start)
+            joining = np.pad(orders[:, start : start + n_places], ((0, 0), (0, _BLOCK - n_places)))
             blocks = []
             for chunk in range(len(w)):
                 these = slice(chunk * lanes, (chunk + 1) * lanes)
-                arrays = shard_lanes(w[chunk], rank[these], joining[these])
-                with jax.default_matmul_precision("highest"):
-                    w[chunk], scores = _advance(*arrays, np.int32(start), self.rows, score=self.score, block=_BLOCK)
-                blocks.append(np.asarray(scores, float))
-            yield np.concatenate(blocks)[:n_orders, : n_rows - start]
+                w[chunk], scores = self._advance(w[chunk], rank[these], joining[these], start, n_places)
+                blocks.append(scores)
+            yield np.concatenate(blocks)[:n_orders]
 
 
 def _whiten(X, X_val, C, fit_intercept):

@@ -31,6 +31,9 @@ from trustml.valuation._base import BaseDataValuation
 
 QUICK = {
     "cv": 2,
+    "min_group_size": 2,
+    "n_null": 9,
+    "n_splits": 2,
     "max_permutations": 4,
     "max_subsets": 8,
     "n_estimators": 30,
@@ -105,8 +108,37 @@ class ExactShapleyOfUnits(trustml.ExactShapley):
         return super().fit(X, y, units=units, sample_weight=sample_weight)
 
 
+class LInCoOfTwoGroups(trustml.LInCo):
+    """LInCo audits groups, and scikit-learn's checks name none: here a row's first feature does.
+
+    The group depends on nothing but the row: a check compares weights with rows that are repeated or left out.
+    """
+
+    def fit(self, X, y, *, sample_weight=None):
+        rows, groups = np.asarray(X), np.zeros(0, int)
+        if rows.ndim == 2 and rows.shape[1] and rows.dtype.kind in "fiu" and np.isfinite(rows[:, 0]).all():
+            groups = np.floor(7 * rows[:, 0]).astype(int) % 2
+        if len(groups) != _num_samples(X) or np.bincount(groups, minlength=2).min() < 2:
+            groups = np.arange(_num_samples(X)) % 2
+        return super().fit(X, y, sensitive_features=groups, sample_weight=sample_weight)
+
+
+def fit_parameters(instance, n_samples):
+    """What fit needs beyond X and y."""
+    if has_fit_parameter(instance, "sensitive_features"):
+        return {"sensitive_features": np.arange(n_samples) % 2}
+    return {}
+
+
+def fit_to(instance, X, y, **parameters):
+    """The instance, fitted to X, y and what it needs beyond."""
+    return instance.fit(X, y, **fit_parameters(instance, len(y)), **parameters)
+
+
 def checked(instance):
     """The instance that scikit-learn's checks run on."""
+    if type(instance) is trustml.LInCo:
+        return LInCoOfTwoGroups(**instance.get_params(deep=False))
     if type(instance) is trustml.ExactShapley:
         return ExactShapleyOfUnits(**instance.get_params(deep=False))
     return instance
@@ -164,7 +196,7 @@ def test_constructor_is_keyword_only_but_for_the_model(instance):
 
 @every_instance
 def test_fitted_attributes_hold_no_jax_arrays(instance):
-    fitted = clone(instance).fit(*table(instance))
+    fitted = fit_to(clone(instance), *table(instance))
     for name, value in vars(fitted).items():
         assert not any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)), name
 
@@ -175,7 +207,7 @@ def test_fit_leaves_its_input_and_the_global_state_alone(instance):
     before = X.copy(), y.copy(), dict(jax.config.values)
     X.setflags(write=False)
     y.setflags(write=False)
-    clone(instance).fit(X, y)
+    fit_to(clone(instance), X, y)
     np.testing.assert_array_equal(X, before[0])
     np.testing.assert_array_equal(y, before[1])
     assert dict(jax.config.values) == before[2]
@@ -195,7 +227,10 @@ import pickle, sys, warnings
 warnings.simplefilter("ignore")
 with open(sys.argv[1], "rb") as file:
     instances, tables = pickle.load(file)
-fits = {name: instance.fit(*tables[name]) for name, instance in instances.items()}
+fits = {}
+for name, instance in instances.items():
+    X, y, more = tables[name]
+    fits[name] = instance.fit(X, y, **more)
 with open(sys.argv[2], "wb") as file:
     pickle.dump(fits, file)
 """
@@ -209,7 +244,7 @@ def in_another_process(script, *arguments):
 def test_a_pickle_opens_in_another_process(tmp_path):
     import pickle
 
-    fits = {label(instance): clone(instance).fit(*table(instance)) for instance in INSTANCES}
+    fits = {label(instance): fit_to(clone(instance), *table(instance)) for instance in INSTANCES}
     X = {label(instance): table(instance)[0] for instance in INSTANCES}
     (tmp_path / "fits.pkl").write_bytes(pickle.dumps((fits, X)))
     in_another_process(READ_PICKLE, tmp_path / "fits.pkl", tmp_path / "predictions.npz")
@@ -222,18 +257,19 @@ def test_the_same_seed_gives_the_same_fit_in_another_process(tmp_path):
     import pickle
 
     instances = {label(instance): clone(instance) for instance in INSTANCES}
-    tables = {label(instance): table(instance) for instance in INSTANCES}
+    tables = {label(i): (*table(i), fit_parameters(i, len(table(i)[1]))) for i in INSTANCES}
     (tmp_path / "instances.pkl").write_bytes(pickle.dumps((instances, tables)))
     in_another_process(FIT_AGAIN, tmp_path / "instances.pkl", tmp_path / "fits.pkl")
     elsewhere = pickle.loads((tmp_path / "fits.pkl").read_bytes())
     for name, instance in instances.items():
-        assert_same_fit(instance.fit(*tables[name]), elsewhere[name])
+        X, y, more = tables[name]
+        assert_same_fit(instance.fit(X, y, **more), elsewhere[name])
 
 
 @every_instance
 def test_skops_needs_no_trust_beyond_the_estimator(instance):
     X, y = table(instance)
-    fitted = clone(instance).fit(X, y)
+    fitted = fit_to(clone(instance), X, y)
     stored = skops.io.dumps(fitted)
     untrusted = skops.io.get_untrusted_types(data=stored)
     public = {f"{e.__module__}.{e.__qualname__}" for e in ESTIMATORS}
@@ -249,7 +285,7 @@ def test_data_frames_are_as_good_as_arrays(instance, library):
     names = ["a", "b", "c", "d"]
     frame = pd.DataFrame(X, columns=names) if library == "pandas" else pl.DataFrame(X, schema=names)
     target = pd.Series(y) if library == "pandas" else pl.Series(y)
-    from_frame, from_array = clone(instance).fit(frame, target), clone(instance).fit(X, y)
+    from_frame, from_array = fit_to(clone(instance), frame, target), fit_to(clone(instance), X, y)
     # A frame holds its columns one after the other, which changes the order of sums.
     assert_same_fit(from_frame, from_array, rtol=1e-9)
     np.testing.assert_array_equal(from_frame.feature_names_in_, names)
@@ -262,7 +298,7 @@ def test_data_frames_are_as_good_as_arrays(instance, library):
 def test_strings_as_labels(instance):
     X, y = table(instance)
     names = np.array(["no", "yes"])[y]
-    fitted = clone(instance).fit(X, names)
+    fitted = fit_to(clone(instance), X, names)
     assert set(fitted.predict(X)) <= {"no", "yes"}
     np.testing.assert_array_equal(fitted.classes_, ["no", "yes"])
 
@@ -270,7 +306,9 @@ def test_strings_as_labels(instance):
 @every_instance
 def test_cross_validation_and_pipeline(instance):
     X, y = table(instance)
-    scores = cross_validate(make_pipeline(StandardScaler(), clone(instance)), X, y, cv=2, error_score="raise")
+    pipeline = make_pipeline(StandardScaler(), clone(instance))
+    params = {f"{pipeline.steps[-1][0]}__{name}": value for name, value in fit_parameters(instance, len(y)).items()}
+    scores = cross_validate(pipeline, X, y, cv=2, params=params, error_score="raise")
     assert np.isfinite(scores["test_score"]).all()
 
 
@@ -287,9 +325,11 @@ def test_sample_weight_travels_by_metadata_routing(instance):
     weight[:4] = 0
     with sklearn.config_context(enable_metadata_routing=True):
         scaler = StandardScaler().set_fit_request(sample_weight=False)
-        routed = make_pipeline(scaler, clone(instance).set_fit_request(sample_weight=True))
-        routed.fit(X, y, sample_weight=weight)
-    direct = clone(instance).fit(StandardScaler().fit_transform(X), y, sample_weight=weight)
+        more = fit_parameters(instance, len(y))
+        requests = dict.fromkeys(["sample_weight", *more], True)
+        routed = make_pipeline(scaler, clone(instance).set_fit_request(**requests))
+        routed.fit(X, y, sample_weight=weight, **more)
+    direct = fit_to(clone(instance), StandardScaler().fit_transform(X), y, sample_weight=weight)
     assert_same_fit(routed[-1], direct)
 
 

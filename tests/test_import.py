@@ -32,7 +32,7 @@ def test_every_public_name_resolves(name):
     assert name in dir(trustml)
 
 
-@pytest.mark.parametrize("folder", ["datasets", "inspection", "metrics", "online", "valuation"])
+@pytest.mark.parametrize("folder", ["datasets", "fairness", "inspection", "metrics", "online", "valuation"])
 def test_every_name_of_a_folder_resolves_and_is_documented(folder):
     module = import_module(f"trustml.{folder}")
     for name in module.__all__:

@@ -21,11 +21,12 @@ _SUBMODULE_OF = {
     "GroupRegretDisplay": "inspection",
     "GroupwiseRegressor": "online",
     "KNNShapley": "valuation",
+    "LInCo": "fairness",
     "LeaveOneOut": "valuation",
     "OnlineRidge": "online",
     "Specialists": "online",
 }
-_SUBMODULES = ("datasets", "inspection", "metrics", "online", "valuation")
+_SUBMODULES = ("datasets", "fairness", "inspection", "metrics", "online", "valuation")
 
 __all__ = [*_SUBMODULE_OF, *_SUBMODULES, "__version__"]
 

@@ -3,10 +3,13 @@
 import subprocess
 import sys
 from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 
 import trustml
+
+FOLDERS = [module.name for module in iter_modules(trustml.__path__) if not module.name.startswith("_")]
 
 
 def run(code):
@@ -32,12 +35,16 @@ def test_every_public_name_resolves(name):
     assert name in dir(trustml)
 
 
-@pytest.mark.parametrize("folder", ["datasets", "fairness", "inspection", "metrics", "online", "valuation"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_every_name_of_a_folder_resolves_and_is_documented(folder):
     module = import_module(f"trustml.{folder}")
     for name in module.__all__:
         assert getattr(module, name).__doc__, name
     assert module.__doc__
+
+
+def test_every_folder_can_be_reached_from_the_package():
+    assert set(FOLDERS) <= set(trustml.__all__)
 
 
 def test_star_import():

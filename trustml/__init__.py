@@ -25,6 +25,7 @@ _SUBMODULE_OF = {
     "LeaveOneOut": "valuation",
     "OnlineRidge": "online",
     "Specialists": "online",
+    "all_estimators": "_discovery",
 }
 _SUBMODULES = ("datasets", "fairness", "inspection", "metrics", "online", "valuation")
 

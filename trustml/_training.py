@@ -224,7 +224,7 @@ def train(
 
     Raises
     ------
-    FloatingPointError
+    ValueError
         If the loss, the score or a parameter ceases to be finite.
 
     Examples
@@ -439,7 +439,7 @@ def _optimise(
         now, interrupt = _drive(call, now, plans, options, hooks, result)
         trained = result(now, interrupt)
     if not lanes and trained.diverged:
-        raise FloatingPointError(
+        raise ValueError(
             f"Training diverged in epoch {plans.first_epoch + trained.n_iter}: its loss is {trained.loss_curve[-1]}, "
             "and not all of loss, score and parameters are finite. "
             f"Lower learning_rate={float(hyper.learning_rate):g}, or standardise the data."

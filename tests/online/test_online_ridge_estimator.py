@@ -64,3 +64,13 @@ def test_huge_offset_costs_no_accuracy_with_an_intercept():
     plain = OnlineRidge(alpha=1e-3).fit(X, y)
     shifted = OnlineRidge(alpha=1e-3).fit(X + 2000.0, y + 1e5)
     np.testing.assert_allclose(shifted.coef_, plain.coef_, rtol=1e-8)
+
+
+def test_a_row_that_destroys_the_inverse_is_refused():
+    X, y = np.random.default_rng(0).normal(size=(2, 12, 3)), np.zeros(12)
+    model = OnlineRidge().fit(X[0], y)
+    X[1, 8, 1] = 1e30
+    before = model.coef_.copy()
+    with pytest.raises(ValueError, match=r"X holds magnitudes up to 1e\+30.*standardise X first"):
+        model.partial_fit(X[1], y)
+    np.testing.assert_array_equal(model.coef_, before)

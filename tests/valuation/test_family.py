@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import make_regression
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
@@ -20,6 +22,10 @@ GAME_VALUATIONS = [
 ]
 ALL_VALUATIONS = [*GAME_VALUATIONS, DataOOB(n_estimators=40, random_state=0)]
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:select=:UserWarning")
+
+
+def nan_unless_constant(estimator, X, y):
+    return 0.5 if isinstance(estimator, DummyClassifier) else np.nan
 
 
 def name_of(valuation):
@@ -350,7 +356,8 @@ def test_bad_data_is_refused_by_name(table, valuation, change, message):
         (DataOOB(n_estimators=1), r"n_estimators=1 leaves \d+ rows without an out-of-bag prediction"),
         (ExactShapley(), r"X holds 24 units to value; .* at most 16"),
         (LeaveOneOut(cv=ShuffleSplit(1, random_state=0)), r"leaves \d+ rows out of every training fold"),
-        (LeaveOneOut(scoring=lambda *_: np.nan), r"scoring=.* returned nan for a coalition"),
+        (LeaveOneOut(scoring=lambda *_: np.nan), r"scoring=.* of a constant prediction is nan on \d+ validation rows"),
+        (LeaveOneOut(scoring=nan_unless_constant), r"scoring=.* returned nan for a coalition"),
     ],
 )
 def test_bad_parameters_are_refused_by_name(table, valuation, message):
@@ -382,3 +389,18 @@ def test_scaled_pipeline_runs_through_joblib_with_any_number_of_jobs(table):
         for n_jobs in (None, 2)
     ]
     np.testing.assert_array_equal(*values)
+
+
+def test_a_score_that_one_validation_row_does_not_define_is_refused():
+    X, y = make_regression(2, n_features=3, random_state=0)
+    with pytest.raises(ValueError, match=r"scoring=None of a constant prediction is nan on 1 validation rows"):
+        DataShapley(Ridge(), cv=2, max_permutations=4).fit(X, y)
+
+
+@pytest.mark.parametrize("argument", ["X", "y", "sample_weight"])
+def test_numbers_whose_squares_overflow_are_refused(argument):
+    X, y = make_regression(12, n_features=3, random_state=0)
+    arguments = {"X": X, "y": y, "sample_weight": np.ones(12)}
+    arguments[argument] = arguments[argument] * 1e200
+    with pytest.raises(ValueError, match=rf"{argument} holds a number beyond ±2e\+123"):
+        DataShapley(Ridge(), cv=2, max_permutations=4).fit(**arguments)

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 
 from trustml._jax import seed_from
 from trustml._sklearn import HasMethods, Interval, StrOptions, check_sample_weight, fit_context, safe_indexing
+from trustml._validation import check_magnitude
 from trustml.fairness._debias import (
     as_vectors,
     interval_of_gap,
@@ -267,19 +268,20 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
         as_labels = is_classifier(model)
         numeric = type(model) in (Ridge, LinearRegression, LogisticRegression) or not hasattr(X, "columns")
         if numeric:
-            X = validate_data(self, X, dtype=np.float64, accept_sparse=False)
+            X = check_magnitude(validate_data(self, X, dtype=np.float64, accept_sparse=False), "X")
         else:
             validate_data(self, X, skip_check_array=True)
         if as_labels:
             check_classification_targets(y)
             self.classes_, y = np.unique(y, return_inverse=True)
         else:
-            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+            y = check_magnitude(check_array(y, ensure_2d=False, dtype=np.float64, input_name="y"), "y")
         check_consistent_length(X, y)
         n_samples = len(y)
         weight = check_sample_weight(
             sample_weight, np.empty((n_samples, 0)), dtype=np.float64, ensure_non_negative=True
         )
+        check_magnitude(weight, "sample_weight")
         groups = find_groups(sensitive_features, n_samples)
         rows, kept = self._rows_with_judge(groups, weight)
         classes = self.classes_ if as_labels else None

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trustml._jax import seed_from
 from trustml._sklearn import HasMethods, Interval, StrOptions, check_sample_weight, fit_context
+from trustml._validation import check_magnitude
 from trustml.online._accounts import RegretAccounts
 from trustml.online._experts import GroupExperts
 from trustml.online._kernels import HedgeState, distribution, expert_log_weight
@@ -272,12 +273,15 @@ class GroupwiseRegressor(GroupExperts, RegretAccounts, RegressorMixin, BaseEstim
         self._interval()
         raw = X
         X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, y_numeric=True)
+        check_magnitude(X, "X", self.dtype)
+        check_magnitude(y, "y", self.dtype)
         y = y.astype(np.float64, copy=False)
         weight = np.ones(len(y))
         if sample_weight is not None:
             weight = check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=not reset
             )
+            check_magnitude(weight, "sample_weight", self.dtype)
         self._check_targets(y)
         table, names = self._table(raw, membership, len(y), fresh=reset)
         if reset:

@@ -105,6 +105,11 @@ def ridge_rows(state, X, y, weight, awake, *, fit_intercept, decay=None, dtype=n
         prediction[row, group] = np.asarray(f)[group, slot]
         if with_leverage:
             leverage[row, group] = np.asarray(h)[group, slot]
+        if not np.isfinite(new.coef).all():
+            raise ValueError(
+                f"X holds magnitudes up to {np.abs(X).max():.0e}, with which the inverse of ridge regression loses all "
+                f"digits of {np.dtype(dtype).name}; expected features of similar scale: standardise X first."
+            )
         # asarray of a JAX array is read-only; the state is NumPy's own.
         return RidgeState(*(np.array(field, dtype=np.float64) for field in new)), prediction, leverage
 

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trustml._sklearn import Interval, StrOptions, check_sample_weight, fit_context
+from trustml._validation import check_magnitude
 from trustml.online._kernels import RidgeState
 from trustml.online._passes import chunks, new_ridge, ridge_rows
 
@@ -141,6 +142,8 @@ class OnlineRidge(RegressorMixin, BaseEstimator):
     def _advance(self, X, y, sample_weight, *, reset):
         check_float32_is_safe(self.dtype, self.alpha)
         X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, y_numeric=True)
+        check_magnitude(X, "X", self.dtype)
+        check_magnitude(y, "y", self.dtype)
         y = y.astype(np.float64, copy=False)
         if sample_weight is None:
             weight = np.ones(len(y))
@@ -148,6 +151,7 @@ class OnlineRidge(RegressorMixin, BaseEstimator):
             weight = check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=not reset
             )
+            check_magnitude(weight, "sample_weight", self.dtype)
         if reset:
             self._store(new_ridge(1, X.shape[1], self.alpha))
             self.n_samples_seen_ = 0

@@ -173,9 +173,9 @@ class _Passes:
 
     @staticmethod
     def _refuse(rates):
-        raise FloatingPointError(
+        raise ValueError(
             f"learning_rate={rates[-1]:g} makes gradient descent diverge: the parameters or the score are no longer "
-            "finite after one pass over the rows. Expected a smaller rate, or 'auto'."
+            "finite after one pass over the rows. Expected a smaller rate, or 'auto'; or standardise X."
         )
 
 

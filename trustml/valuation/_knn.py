@@ -10,6 +10,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
 from trustml._sklearn import Interval, StrOptions, safe_indexing, validate_params
+from trustml._validation import check_magnitude
 from trustml.valuation._base import BaseDataValuation, Valued, mean_over_games
 from trustml.valuation._knn_kernels import (
     hard_values,
@@ -149,16 +150,16 @@ def knn_shapley(
     >>> knn_shapley(X, y, [[-1]], ["no"], n_neighbors=2).round(3)
     array([ 0.283, -0.217,  0.283, -0.05 ,  0.2  ])
     """
-    X = check_array(X, dtype=np.float64, input_name="X")
-    X_val = check_array(X_val, dtype=np.float64, input_name="X_val")
+    X = check_magnitude(check_array(X, dtype=np.float64, input_name="X"), "X")
+    X_val = check_magnitude(check_array(X_val, dtype=np.float64, input_name="X_val"), "X_val")
     if X.shape[1] != X_val.shape[1]:
         raise ValueError(f"X_val has {X_val.shape[1]} features; expected {X.shape[1]}, as X has.")
     y, y_val = column_or_1d(y, warn=True), column_or_1d(y_val, warn=True)
     check_consistent_length(X, y)
     check_consistent_length(X_val, y_val)
     if variant == "regression":
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        y_val = check_array(y_val, ensure_2d=False, dtype=np.float64, input_name="y_val")
+        y = check_magnitude(check_array(y, ensure_2d=False, dtype=np.float64, input_name="y"), "y")
+        y_val = check_magnitude(check_array(y_val, ensure_2d=False, dtype=np.float64, input_name="y_val"), "y_val")
         n_classes = 0
     else:
         for targets in (y, y_val):

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import validate_data
 
 from trustml._sklearn import check_sample_weight, safe_indexing
+from trustml._validation import check_magnitude
 from trustml.valuation._engines import BlackBoxEngine, SubsetClassifier, Task, compiled_engine
 from trustml.valuation._game import TrainingGame
 
@@ -103,8 +104,9 @@ def check_problem(valuation, X, y, X_val, y_val, units, sample_weight) -> Proble
         check_classification_targets(y_given)
         classes, y = np.unique(y_given, return_inverse=True)
     else:
-        y = check_array(y_given, ensure_2d=False, dtype=np.float64, input_name="y")
+        y = check_magnitude(check_array(y_given, ensure_2d=False, dtype=np.float64, input_name="y"), "y")
     weights = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    check_magnitude(weights, "sample_weight")
     if classes is not None and len(found := classes[np.unique(y[weights > 0])].tolist()) < 2:
         raise ValueError(f"y holds {found} among the rows of positive weight: no or only one class, expected two.")
     labels, unit_of_row = _check_units(units, len(y))
@@ -125,7 +127,7 @@ def check_problem(valuation, X, y, X_val, y_val, units, sample_weight) -> Proble
 
 def _check_X(valuation, X, as_numbers, reset):
     if as_numbers:
-        return validate_data(valuation, X, reset=reset, dtype=np.float64)
+        return check_magnitude(validate_data(valuation, X, reset=reset, dtype=np.float64), "X" if reset else "X_val")
     return validate_data(valuation, X, reset=reset, skip_check_array=True)
 
 
@@ -170,7 +172,8 @@ def _check_validation(valuation, X_val, y_val, classes, as_numbers):
     X_val = _check_X(valuation, X_val, as_numbers, reset=False)
     y_val = column_or_1d(y_val, warn=True)
     if classes is None:
-        return X_val, check_array(y_val, ensure_2d=False, dtype=np.float64, input_name="y_val")
+        y_val = check_array(y_val, ensure_2d=False, dtype=np.float64, input_name="y_val")
+        return X_val, check_magnitude(y_val, "y_val")
     unseen = np.setdiff1d(y_val, classes)
     if len(unseen):
         raise ValueError(f"y_val holds labels that y does not: {unseen[:5].tolist()}; expected some of {classes[:20]}.")
@@ -212,4 +215,10 @@ def empty_score(problem: Problem, split: Split, scoring) -> float:
     dummy.fit(X_val, y_val)
     if problem.classes is not None and len(dummy.classes_) < len(problem.classes):
         dummy = SubsetClassifier(dummy, np.unique(split.y_val), problem.classes)
-    return float(scorer(dummy, X_val, y_val))
+    score = float(scorer(dummy, X_val, y_val))
+    if not np.isfinite(score):
+        raise ValueError(
+            f"scoring={scoring!r} of a constant prediction is {score} on {len(y_val)} validation rows (y_val, or a "
+            "fold of cv); expected a finite number: give more validation rows, or another scoring."
+        )
+    return score

@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
 
 from trustml._jax import bucket_size, lane_multiple, lanes_in_memory, pad_rows, shard_lanes
+from trustml._validation import has_finite_squares
 from trustml.valuation._engines._scoring import PROBABILITY_SCORES
 from trustml.valuation._engines._task import CompiledEngine, padded_validation
 
@@ -266,6 +267,7 @@ class LogisticEngine(CompiledEngine):
         finite = isinstance(estimator.C, Real) and 0 < estimator.C < np.inf
         n_predictors = len(task.classes) if len(task.classes) > 2 else 1
         small = n_predictors * (np.shape(task.X)[1] + 1) ** 2 <= _LARGEST_INVERSE
+        small = small and has_finite_squares(task.X, np.float32)
         return smooth and finite and small and (task.scoring or "accuracy") in PROBABILITY_SCORES
 
     def __init__(self, estimator, task):

@@ -30,22 +30,32 @@ def data_dir(request):
     return folder
 
 
-@pytest.fixture
-def count_compilations():
-    """Context manager that counts the programs XLA compiles inside it: ``with count_compilations() as found``."""
+@pytest.fixture(scope="session")
+def compilation_counters():
+    """Counters that one listener, registered for good, raises with every program that XLA compiles."""
     from jax import monitoring
+
+    counters = []
+
+    def listen(event, duration, **_):
+        for counter in counters:
+            counter.count += event == "/jax/core/compile/backend_compile_duration"
+
+    monitoring.register_event_duration_secs_listener(listen)
+    return counters
+
+
+@pytest.fixture
+def count_compilations(compilation_counters):
+    """Context manager that counts the programs XLA compiles inside it: ``with count_compilations() as found``."""
 
     @contextmanager
     def counting():
         found = SimpleNamespace(count=0)
-
-        def listen(event, duration, **_):
-            found.count += event == "/jax/core/compile/backend_compile_duration"
-
-        monitoring.register_event_duration_secs_listener(listen)
+        compilation_counters.append(found)
         try:
             yield found
         finally:
-            monitoring.unregister_event_duration_listener(listen)
+            compilation_counters.remove(found)
 
     return counting

@@ -1,6 +1,7 @@
 """What the project promises outside its code: set-up commands, documentation of every name."""
 
 import re
+import tomllib
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -46,3 +47,14 @@ def test_versions_agree():
 def test_pictures_of_the_readme_exist():
     for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text()):
         assert (ROOT / picture).stat().st_size < 300_000, picture
+
+
+def test_oldest_versions_are_those_that_the_project_allows():
+    lines = (ROOT / ".ci" / "oldest.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    allowed = dict(name.split(">=") for name in [*project["dependencies"], *extras["plot"], *extras["dataframe"]])
+    assert pinned.keys() == allowed.keys()
+    for name, version in pinned.items():
+        assert allowed[name] in (version, version.removesuffix(".0")), name

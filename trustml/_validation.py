@@ -1,7 +1,6 @@
 """What scikit-learn's validation leaves open: finite numbers whose squares are not."""
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
 
@@ -10,11 +9,11 @@ def largest_magnitude(dtype) -> float:
     return float(np.finfo(dtype).max) ** 0.4
 
 
-def has_finite_squares(values: ArrayLike, dtype=np.float64) -> bool:
-    """Whether all of ``values`` are below :func:`largest_magnitude`."""
-    values = values.data if issparse(values) else np.asarray(values)
+def has_finite_squares(values, dtype=np.float64) -> bool:
+    """Whether all of ``values``, an array or a sparse matrix, are below :func:`largest_magnitude`."""
+    numbers = values.data if issparse(values) else np.asarray(values)
     limit = largest_magnitude(dtype)
-    return values.size == 0 or bool(values.max() <= limit and values.min() >= -limit)
+    return numbers.size == 0 or bool(numbers.max() <= limit and numbers.min() >= -limit)
 
 
 def check_magnitude(values, name: str, dtype=np.float64):

@@ -13,17 +13,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+Array = jax.Array | np.ndarray  # inside a compiled function, and what waits between calls
+
 BLOCK = 32  # rows per exact update: one covariance of 100 features still stays in the second-level cache
 
 
 class RidgeState(NamedTuple):
     """Sufficient statistics of G online ridge regressions over d features; leading axis G everywhere."""
 
-    covariance: jax.Array  # (G, d, d), inverse of alpha I + sum of w x x' (centred with an intercept)
-    coef: jax.Array  # (G, d)
-    x_mean: jax.Array  # (G, d), zero without an intercept
-    y_mean: jax.Array  # (G,), zero without an intercept
-    weight: jax.Array  # (G,), sum of the sample weights
+    covariance: Array  # (G, d, d), inverse of alpha I + sum of w x x' (centred with an intercept)
+    coef: Array  # (G, d)
+    x_mean: Array  # (G, d), zero without an intercept
+    y_mean: Array  # (G,), zero without an intercept
+    weight: Array  # (G,), sum of the sample weights
 
 
 def ridge_block(state, X, y, weight, decay, *, fit_intercept, with_leverage):
@@ -158,9 +160,9 @@ def distribution(log_weight, awake, xp=jnp):
 class HedgeState(NamedTuple):
     """State of an aggregator over N experts; every field has shape (N,)."""
 
-    regret: jax.Array  # sum over awake rounds of (loss of the mixture - own loss)
-    abs_regret: jax.Array  # sum of its absolute values
-    log_share: jax.Array  # logarithm of the exponential weights; constant under AdaNormalHedge
+    regret: Array  # sum over awake rounds of (loss of the mixture - own loss)
+    abs_regret: Array  # sum of its absolute values
+    log_share: Array  # logarithm of the exponential weights; constant under AdaNormalHedge
 
 
 def expert_log_weight(state, kind, xp=jnp):

@@ -1,9 +1,17 @@
 """Black-box models on a real cluster of worker processes, through joblib alone."""
 
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+
 import joblib
 import numpy as np
 import pytest
 from sklearn import config_context
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import RidgeClassifier
 from sklearn.tree import DecisionTreeClassifier
 
@@ -38,6 +46,60 @@ def test_a_dask_cluster_gives_the_same_values(table):
         there = [valuation.fit(*table).data_values_.copy() for valuation in valuations]
     for ours, theirs in zip(here, there, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A scheduler and two workers, each a process of its own: a client, and the worker processes by name."""
+    distributed = pytest.importorskip("distributed")
+    contact = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    common = ["--scheduler-file", contact, "--no-dashboard"]
+    start = partial(subprocess.Popen, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path)
+    scheduler = start([*dask, "scheduler", "--port", "0", *common])
+    workers = {
+        name: start([*dask, "worker", "--no-nanny", "--nthreads", "1", "--name", name, *common]) for name in ("a", "b")
+    }
+    try:
+        with distributed.Client(scheduler_file=str(contact), timeout=60) as client:
+            client.wait_for_workers(2, timeout=60)
+            yield client, workers
+    finally:
+        for process in [*workers.values(), scheduler]:
+            process.kill()
+            process.wait()
+
+
+def working(client, name):
+    """Whether the worker of this name is at a task."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return any(worker["name"] == name and worker["metrics"]["task_counts"].get("executing") for worker in workers)
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_the_middle_changes_nothing(table, cluster):
+    client, workers = cluster
+    forest = RandomForestClassifier(60, random_state=0)
+    valuation = LeaveOneOut(forest, cv=4)
+    here = valuation.fit(*table).data_values_.copy()
+    killed_at = []
+
+    def kill_when_working():
+        while not working(client, "a"):
+            time.sleep(0.02)
+        workers["a"].kill()
+        killed_at.append(time.monotonic())
+
+    killer = threading.Thread(target=kill_when_working, daemon=True)
+    with joblib.parallel_config(backend="dask"):
+        killer.start()
+        there = valuation.fit(*table).data_values_
+        finished = time.monotonic()
+    killer.join(60)
+    assert killed_at
+    assert killed_at[0] < finished
+    assert workers["a"].wait(60) == -signal.SIGKILL
+    np.testing.assert_array_equal(here, there)
 
 
 @pytest.mark.parametrize("valuation", [LeaveOneOut(RidgeClassifier()), DataBanzhaf(RidgeClassifier(), random_state=0)])

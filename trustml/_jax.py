@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.utils import check_random_state
@@ -45,9 +46,10 @@ def lanes_in_memory(bytes_per_lane: float, *, at_most: int) -> int:
 
 
 def shard_lanes(*arrays):
-    """Spread the leading axis of each array over ``jax.devices()`` when there is more than one.
+    """Spread the leading axis of each array over ``jax.devices()`` when there is more than one, here or elsewhere.
 
-    The caller pads the axis to :func:`lane_multiple`; results do not depend on the number of devices.
+    The caller pads the axis to :func:`lane_multiple` and gets the results back by :func:`gather`; they do not depend
+    on the number of devices.
     """
     devices = jax.devices()
     if len(devices) == 1:
@@ -55,6 +57,13 @@ def shard_lanes(*arrays):
     mesh = jax.sharding.Mesh(np.array(devices), ("lanes",))
     spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("lanes"))
     return tuple(jax.device_put(array, spread) for array in arrays)
+
+
+def gather(result) -> NDArray:
+    """``result`` as a NumPy array, whole in every process if ``jax.distributed`` spread it over several."""
+    if getattr(result, "is_fully_addressable", True):
+        return np.asarray(result)
+    return np.asarray(multihost_utils.process_allgather(result, tiled=True))
 
 
 def lane_multiple(lanes: int) -> int:

@@ -1,6 +1,8 @@
 """Black-box models on a real cluster of worker processes, through joblib alone."""
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -100,6 +102,54 @@ def test_a_worker_killed_in_the_middle_changes_nothing(table, cluster):
     assert killed_at[0] < finished
     assert workers["a"].wait(60) == -signal.SIGKILL
     np.testing.assert_array_equal(here, there)
+
+
+ONE_OF_TWO_HOSTS = """
+import sys
+import jax
+import numpy as np
+host, port, path = sys.argv[1:]
+if host != "alone":
+    jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=int(host))
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from trustml import DataBanzhaf, DataShapley, GradientShapley
+rng = np.random.default_rng(0)
+X = rng.normal(size=(40, 3)); target = X[:, 0] + rng.normal(size=40); y = (target > 0).astype(int)
+values = [DataShapley(Ridge(), max_permutations=20, random_state=0).fit(X, target).data_values_]
+values.append(GradientShapley(max_permutations=20, random_state=0, select="all").fit(X, y).data_values_)
+for model in (RidgeClassifier(), LogisticRegression(), GaussianNB(), KNeighborsClassifier()):
+    for valuation in (DataShapley(model, max_permutations=20), DataBanzhaf(model, max_subsets=100)):
+        values.append(valuation.set_params(random_state=0, select="all").fit(X, y).data_values_)
+np.save(path, values)
+print(len(jax.devices()))
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_two_hosts_give_the_same_values(tmp_path):
+    """Compiled engines over two processes of jax.distributed, each with one CPU device."""
+    port = str(free_port())
+    command = [sys.executable, "-W", "ignore", "-c", ONE_OF_TWO_HOSTS]
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    hosts = {
+        host: subprocess.Popen(
+            [*command, host, port, tmp_path / f"{host}.npy"], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for host in ("alone", "0", "1")
+    }
+    devices = {host: process.communicate(timeout=300)[0].split()[-1:] for host, process in hosts.items()}
+    assert devices == {"alone": ["1"], "0": ["2"], "1": ["2"]}
+    alone, first, second = (np.load(tmp_path / f"{host}.npy") for host in hosts)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first, alone, atol=1e-6)
 
 
 @pytest.mark.parametrize("valuation", [LeaveOneOut(RidgeClassifier()), DataBanzhaf(RidgeClassifier(), random_state=0)])

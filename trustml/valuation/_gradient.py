@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from trustml._jax import bucket_size, lane_multiple, lanes_in_memory, pad_rows, shard_lanes
+from trustml._jax import bucket_size, gather, lane_multiple, lanes_in_memory, pad_rows, shard_lanes
 from trustml._networks import ACTIVATIONS, MLP
 from trustml._sklearn import HasMethods, Interval, StrOptions
 from trustml._training import Hyper, run_plan, start
@@ -141,7 +141,7 @@ class _Passes:
             order[:, :n_units] = orders[chunk]
             lanes = shard_lanes(order, seeds[chunk].astype(np.uint32), rates[chunk].astype(np.float32))
             found.append(_walk(*lanes, np.int32(n_units), *self.arrays, **self.static))
-        scores, finite = (np.concatenate([np.asarray(part[k]) for part in found])[:n_orders] for k in (0, 1))
+        scores, finite = (np.concatenate([gather(part[k]) for part in found])[:n_orders] for k in (0, 1))
         scores = scores[:, : n_units + 1].astype(np.float64) * float(self.unit)
         return scores, finite & np.isfinite(scores).all(axis=1)
 

@@ -21,7 +21,7 @@ from scipy.linalg import qr
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
 
-from trustml._jax import bucket_size, lane_multiple, lanes_in_memory, pad_rows, shard_lanes
+from trustml._jax import bucket_size, gather, lane_multiple, lanes_in_memory, pad_rows, shard_lanes
 from trustml._validation import has_finite_squares
 from trustml.valuation._engines._scoring import PROBABILITY_SCORES
 from trustml.valuation._engines._task import CompiledEngine, padded_validation
@@ -305,7 +305,7 @@ class LogisticEngine(CompiledEngine):
         with jax.default_matmul_precision("highest"):
             counts = np.int32(start), np.int32(n_places)
             w, scores = _advance(w, rank, order, *counts, self.rows, score=self.score)
-        return w, np.asarray(scores, float)[:, :n_places]
+        return w, gather(scores).astype(float)[:, :n_places]
 
     def score_subsets(self, masks):
         n_masks, lanes = len(masks), self._n_lanes()

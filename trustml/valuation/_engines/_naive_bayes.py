@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.naive_bayes import GaussianNB
 
-from trustml._jax import bucket_size, lane_multiple, lanes_in_memory, pad_rows, shard_lanes
+from trustml._jax import bucket_size, gather, lane_multiple, lanes_in_memory, pad_rows, shard_lanes
 from trustml.valuation._engines._scoring import PROBABILITY_SCORES
 from trustml.valuation._engines._task import CompiledEngine, padded_validation
 
@@ -159,7 +159,7 @@ class NaiveBayesEngine(CompiledEngine):
             for start in range(0, len(masks), lanes):
                 (chunk,) = shard_lanes(pad_rows(masks[start : start + lanes][:, self.slots], lanes))
                 scores = _score_subsets(chunk, *self.rows, self.var_smoothing, self.validation, score=self.score)
-                values.append(np.asarray(scores))
+                values.append(gather(scores))
         return np.concatenate(values)[: len(masks)]
 
     def score_prefixes(self, orders):
@@ -181,4 +181,4 @@ class NaiveBayesEngine(CompiledEngine):
                 shards = shard_lanes(*of_class, *of_all, self.X[index], self.codes[index], weight)
                 moments, rows = (shards[:3], shards[3:6]), shards[6:]
                 values, moments = _advance(moments, *rows, self.var_smoothing, self.validation, score=self.score)
-            yield np.asarray(values)[:n_orders, :width]
+            yield gather(values)[:n_orders, :width]

@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
-from trustml._jax import bucket_size, lane_multiple, lanes_in_memory, pad_rows, shard_lanes
+from trustml._jax import bucket_size, gather, lane_multiple, lanes_in_memory, pad_rows, shard_lanes
 from trustml.valuation._engines._scoring import PROBABILITY_SCORES, REGRESSION_SCORES
 from trustml.valuation._engines._task import CompiledEngine
 
@@ -182,7 +182,7 @@ class NeighborsEngine(CompiledEngine):
             for start in range(0, len(masks), lanes):
                 chunk = pad_rows(masks[start : start + lanes], lanes)
                 (chunk,) = shard_lanes(pad_rows(chunk.T, n_rows).T)
-                values.append(np.asarray(_score_subsets(chunk, *self.in_order, self.validation, **self.static)))
+                values.append(gather(_score_subsets(chunk, *self.in_order, self.validation, **self.static)))
         return np.concatenate(values)[: len(masks)]
 
     def score_prefixes(self, orders):
@@ -205,7 +205,7 @@ class NeighborsEngine(CompiledEngine):
             with jax.enable_x64(True):
                 *nearest, rows = shard_lanes(*nearest, rows)
                 values, nearest = _advance(tuple(nearest), rows, *self.by_row, self.validation, **self.static)
-            yield np.asarray(values)[:n_orders, :width]
+            yield gather(values)[:n_orders, :width]
 
 
 def _distances(X_val, X, estimator):

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.linear_model import LinearRegression, Ridge, RidgeClassifier
 
-from trustml._jax import bucket_size, lane_multiple, lanes_in_memory, pad_rows, shard_lanes
+from trustml._jax import bucket_size, gather, lane_multiple, lanes_in_memory, pad_rows, shard_lanes
 from trustml.valuation._engines._scoring import LABEL_SCORES, REGRESSION_SCORES
 from trustml.valuation._engines._task import CompiledEngine, padded_validation
 
@@ -158,7 +158,7 @@ class RidgeEngine(CompiledEngine):
             for start in range(0, len(masks), lanes):
                 chunk = pad_rows(masks[start : start + lanes], lanes)
                 (chunk,) = shard_lanes(pad_rows(chunk.T, padded).T)
-                values.append(np.asarray(_solve(chunk, *arrays, self.alpha, self.validation, **self.static)))
+                values.append(gather(_solve(chunk, *arrays, self.alpha, self.validation, **self.static)))
         return np.concatenate(values)[: len(masks)]
 
     def score_prefixes(self, orders):
@@ -187,4 +187,4 @@ class RidgeEngine(CompiledEngine):
                 shards = shard_lanes(*state, present, *rows, codes)
                 state, present, rows, codes = shards[:6], shards[6], shards[7:10], shards[10]
                 values, state, present = _advance(state, present, rows, codes, self.validation, **self.static)
-            yield np.asarray(values)[:n_orders, :width]
+            yield gather(values)[:n_orders, :width]

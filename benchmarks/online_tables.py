@@ -1,21 +1,24 @@
 """Repeat the tables of Acharya et al., "Oracle Efficient Algorithms for Groupwise Regret" (ICLR 2024).
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/online_tables.py --data-dir DIR [medical] [synthetic] [adult] [diabetes]
+    python -m benchmarks.online_tables --data-dir DIR [medical] [synthetic] [adult] [diabetes] [--write]
 
 DIR holds ``medical_costs.csv.gz`` and ``adult.csv.gz`` (columns as in ``trustml.datasets.medical_costs_stream`` and
 ``adult_stream``). The published income table used a reconstruction of Adult with incomes in dollars; here the target
-is the public one, whether the income exceeds 50 000.
+is the public one, whether the income exceeds 50 000. ``--write`` puts the tables into benchmarks/README.md.
 """
 
 import argparse
 import random
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_diabetes
 
-from trustml.datasets._groupwise import adult_stream, combine_targets, medical_costs_stream
+from benchmarks._common import cpu_seconds, machine, one_thread, table, write_section
+from trustml.datasets import adult_stream, medical_costs_stream
+from trustml.datasets._groupwise import combine_targets
 from trustml.online import PAPER_SEEDS, GroupwiseRegressor, group_hindsight, shuffled_orders, sorted_order
 
 PUBLISHED_MEDICAL = {  # regret of one model for all, of the method, and loss in hindsight
@@ -78,81 +81,131 @@ def published_definition(X, y, membership, orders):
     return np.mean(losses, axis=0)
 
 
-def published_synthetic(n_rows=100_000):
+def published_synthetic(n_rows):
     """The published generator: NumPy's legacy stream and Python's ``random``, both from seed 21, in this order."""
     np.random.seed(21)  # noqa: NPY002
     random.seed(21)
     X = np.random.uniform(size=(n_rows, 20))  # noqa: NPY002
-    shapes = random.choices(range(3), weights=(0.5, 0.3, 0.2), k=n_rows)
-    colours = random.choices(range(2), weights=(0.6, 0.4), k=n_rows)
-    return X, np.array(shapes), np.array(colours)
+    shapes = np.array(random.choices(range(3), weights=(0.5, 0.3, 0.2), k=n_rows))
+    colours = np.array(random.choices(range(2), weights=(0.6, 0.4), k=n_rows))
+    membership = np.column_stack([shapes[:, None] == np.arange(3), colours[:, None] == np.arange(2)])
+    coef = np.random.uniform(size=(20, 5))  # noqa: NPY002
+    targets = X @ coef + np.random.normal(scale=0.16, size=(n_rows, 5))  # noqa: NPY002
+    return np.column_stack([X, membership]), targets, membership
 
 
-def show(title, table):
-    print(f"\n{title}")
-    print(table.to_string(float_format=lambda value: f"{value:.3f}"))
+def beside(value, published, digits=3):
+    return f"{value:.{digits}f} ({published:.{digits}f})"
+
+
+def markdown(frame, digits):
+    """A table of the columns' numbers, each to its number of digits."""
+    rows = [
+        [name, *(f"{value:,.{n}f}" for value, n in zip(row, digits, strict=True))]
+        for name, row in zip(frame.index, frame.to_numpy(), strict=True)
+    ]
+    return table([frame.index.name, *frame.columns], rows)
+
+
+LOSSES = {
+    "n_rows": "rows",
+    "always_loss": "one model",
+    "expected_loss": "groupwise, expected",
+    "mixture_loss": "groupwise, mean",
+}
+
+
+def with_saving(report):
+    return report[[*LOSSES]].rename(columns=LOSSES).assign(**{"saving, %": saving(report)})
+
+
+def saving(report):
+    return 100 * (1 - report.expected_loss / report.always_loss)
 
 
 def medical(data_dir):
     data = medical_costs_stream(pd.read_csv(data_dir / "medical_costs.csv.gz"))
-    table = reports(data.data, data.target, data.membership, shuffled_orders(len(data.target)))
-    columns = ["always_loss", "expected_loss", "mixture_loss", "always_regret", "regret", "hindsight_loss"]
-    published = pd.DataFrame(PUBLISHED_MEDICAL, index=["published base", "published method", "published hindsight"]).T
-    show("Medical costs, mean of ten orders", table[columns].join(published))
-    hindsight = published_definition(data.data, data.target, data.membership, shuffled_orders(len(data.target)))
-    short = table[["always_loss", "expected_loss"]].sub(hindsight, axis=0).set_axis(["base", "method"], axis=1)
-    show("Medical costs, regret with the last row out of hindsight, as published", short.join(published))
+    orders = list(shuffled_orders(len(data.target)))
+    report = reports(data.data, data.target, data.membership, orders)
+    short = published_definition(data.data, data.target, data.membership, orders)
+    regrets = report[["always_regret", "regret"]].to_numpy()
+    as_published = report[["always_loss", "expected_loss"]].to_numpy() - short[:, None]
+    published = np.array([PUBLISHED_MEDICAL[group][:2] for group in report.index])
+    lines = [
+        (
+            group,
+            f"{row.n_rows:.0f}",
+            *(f"{row[name]:.3f}" for name in ("always_loss", "expected_loss", "mixture_loss", "hindsight_loss")),
+            *(
+                f"{ours:.4f}, {same:.4f} ({theirs:.4f})"
+                for ours, same, theirs in zip(regrets[g], as_published[g], published[g], strict=True)
+            ),
+        )
+        for g, (group, row) in enumerate(report.iterrows())
+    ]
+    header = ("group", "rows", *[*LOSSES.values()][1:], "hindsight", "regret of one model", "regret of groupwise")
+    text = table(header, lines)
+    distances = abs(regrets - published).max(), abs(as_published - published)
+    text += (
+        "\n\nMeans of ten orders. Regrets: against all rows of the group, against all but its last, and in brackets as "
+        f"published (which leaves the last row out). The first are within {distances[0]:.4f} of the published, the "
+        f"second within {distances[1].max():.4f}; {(distances[1].max(axis=1) < 1e-4).sum()} of {len(report)} groups "
+        "agree to 0.0001. "
+    )
+    by_age = []
     for descending in (False, True):
         orders = [sorted_order(data.data["age"], seed=seed, descending=descending) for seed in PAPER_SEEDS]
-        sorted_table = reports(data.data, data.target, data.membership, orders)
-        show(f"Medical costs by age, {descending=}", sorted_table.loc[["always"], columns[:3]])
-    return table
+        total = reports(data.data, data.target, data.membership, orders).loc["always"]
+        by_age.append(f"{total.always_loss:.3f} to {total.expected_loss:.3f}")
+    return text + f"Sorted by age, all rows: {by_age[0]}; by descending age: {by_age[1]}."
 
 
-def synthetic(data_dir):
-    X, shapes, colours = published_synthetic()
-    membership = np.column_stack([shapes[:, None] == np.arange(3), colours[:, None] == np.arange(2)])
-    coef = np.random.uniform(size=(20, 5))  # noqa: NPY002
-    targets = X @ coef + np.random.normal(scale=0.16, size=(len(X), 5))  # noqa: NPY002
-    X = np.column_stack([X, membership])
+def synthetic(data_dir, n_rows=100_000):
+    X, targets, membership = published_synthetic(n_rows)
     groups = pd.DataFrame(membership, columns=["circle", "square", "triangle", "green", "red"])
-    print("\nSynthetic, sizes:", groups.sum().to_dict())
-    orders = list(shuffled_orders(len(X)))
-    for combine in ("mean", "min", "max", "first"):
+    orders = list(shuffled_orders(n_rows))
+    red_first = [sorted_order(groups["green"], seed=seed) for seed in PAPER_SEEDS]
+    lines, totals, distances = [], [], []
+    for combine, published in PUBLISHED_SYNTHETIC.items():
         y = combine_targets(targets, membership, combine)
         y = (y - y.min()) / np.ptp(y)
-        table = reports(X, y, groups, orders, record=None)
-        published = [[float(v) for v in row.split("/")] for row in PUBLISHED_SYNTHETIC[combine].split()]
-        columns = ["published base", "published method", "published hindsight"]
-        published = pd.DataFrame(published, index=table.index, columns=columns)
-        show(
-            f"Synthetic, {combine}, mean of ten orders",
-            table[["always_regret", "regret", "hindsight_loss"]].join(published),
-        )
-        red_first = [sorted_order(groups["green"], seed=seed) for seed in PAPER_SEEDS]
-        total = reports(X, y, groups, red_first, record=None).loc["always"]
-        print(
-            f"red rows first: {total.always_loss:.3f}/{total.expected_loss:.3f}, published {{:.3f}}/{{:.3f}}".format(
-                *PUBLISHED_SORTED[combine]
+        report = reports(X, y, groups, orders, record=None)
+        published = np.array([[float(value) for value in row.split("/")] for row in published.split()])
+        ours = report[["always_regret", "regret", "hindsight_loss"]].to_numpy()
+        distances.append(abs(ours - published).max(axis=1))
+        for g, group in enumerate(report.index):
+            lines.append(
+                (combine, group, f"{report.n_rows.iloc[g]:,.0f}", *map(beside, ours[g].tolist(), published[g].tolist()))
             )
-        )
+        total = reports(X, y, groups, red_first, record=None).loc["always", ["always_loss", "expected_loss"]]
+        pairs = zip(total.tolist(), PUBLISHED_SORTED[combine], strict=True)
+        totals.append(f"{combine} " + " to ".join(beside(*pair) for pair in pairs))
+    header = ("target", "group", "rows", "regret of one model", "regret of groupwise", "hindsight")
+    distances = np.concatenate(distances)
+    return (
+        table(header, lines)
+        + f"\n\nMeans of ten orders of {n_rows:,} rows, in brackets as published. The largest distance is "
+        f"{distances.max():.4f}; {(distances <= 0.001).sum()} of {len(lines)} rows agree to 0.001. "
+        f"Red rows first, loss of all rows from one model to groupwise: {'; '.join(totals)}."
+    )
 
 
 def adult(data_dir):
     data = adult_stream(pd.read_csv(data_dir / "adult.csv.gz"))
-    print("\nAdult:", data.data.shape)
-    columns = ["n_rows", "always_loss", "expected_loss", "mixture_loss", "always_regret", "regret"]
+    stream = data.data, data.target, data.membership
     orders = list(shuffled_orders(len(data.target)))
-    table = reports(data.data, data.target, data.membership, orders, record=None)
-    table["saving %"] = 100 * (1 - table.expected_loss / table.always_loss)
-    show("Adult (income above 50 000), mean of ten orders", table[[*columns, "saving %"]])
-    clipped = reports(data.data, data.target, data.membership, orders[:3], record=None, clip=True, target_range=(0, 1))
-    show("Adult, predictions clipped to [0, 1], mean of three orders", clipped[columns])
-    for descending in (False, True):
+    shown = with_saving(reports(*stream, orders, record=None))
+    clipped = reports(*stream, orders[:3], record=None, clip=True, target_range=(0, 1))
+    shown["clipped to [0, 1], %"] = saving(clipped)
+    for name, descending in (("by age, %", False), ("by descending age, %", True)):
         by_age = [sorted_order(data.data["age"], seed=seed, descending=descending) for seed in PAPER_SEEDS[:3]]
-        table = reports(data.data, data.target, data.membership, by_age, record=None)
-        table["saving %"] = 100 * (1 - table.expected_loss / table.always_loss)
-        show(f"Adult by age, {descending=}, mean of three orders", table[[*columns[1:4], "saving %"]])
+        shown[name] = saving(reports(*stream, by_age, record=None))
+    total = clipped.loc["always"]
+    return markdown(shown, (0, 1, 1, 1, 1, 1, 1, 1)) + (
+        f"\n\nMeans of ten orders of {len(data.target):,} rows with {data.data.shape[1]} features, and savings of the "
+        "expected loss in means of three orders: clipped, and sorted by age. Clipped, all rows: "
+        f"{total.always_loss:.1f} to {total.expected_loss:.1f}, mean {total.mixture_loss:.1f}."
+    )
 
 
 def diabetes(data_dir):
@@ -168,19 +221,25 @@ def diabetes(data_dir):
             "old": frame["age"] > 50,
         }
     )
-    X = (frame - frame.min()) / (frame.max() - frame.min())
+    X = ((frame - frame.min()) / (frame.max() - frame.min())).join(groups.astype(float))
     y = (y - y.min()) / (y.max() - y.min())
-    table = reports(X.join(groups.astype(float)), y, groups, [np.arange(len(y)), *shuffled_orders(len(y))])
-    show("Diabetes, eleven orders", table[["n_rows", "always_loss", "expected_loss", "mixture_loss"]])
+    shown = with_saving(reports(X, y, groups, shuffled_orders(len(y))))
+    return markdown(shown, (0, 2, 2, 2, 1)) + "\n\nMeans of ten orders."
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--write", action="store_true", help="put the tables into benchmarks/README.md")
     parser.add_argument("tables", nargs="*", choices=TABLES)
     arguments = parser.parse_args()
+    one_thread()
     for name in arguments.tables or TABLES:
-        TABLES[name](arguments.data_dir)
+        seconds, text = cpu_seconds(TABLES[name], arguments.data_dir)
+        text += f" {seconds:.0f} CPU seconds; {time.strftime('%d %B %Y')}; {machine()}."
+        print(f"\n{text}", flush=True)
+        if arguments.write:
+            write_section(f"online {name}", text)
 
 
 TABLES = {"medical": medical, "synthetic": synthetic, "adult": adult, "diabetes": diabetes}

@@ -131,9 +131,10 @@ def main():
         lines.append([name, spread(1 / taken, 0), *ratios, f"{losses[name]:.6f}"])
     text = table(["", "rows per CPU second", *[f"times {kind.__name__}" for kind in kinds], f"loss of {n} rows"], lines)
     text += (
-        f"\n\nAdult, {len(y):,} rows, {X.shape[1]} features, {awake.shape[1]} experts of which {awake.sum(axis=1).mean():.0f} "
-        f"are awake in a row; the others learn the first {n:,} rows. Median of {arguments.turns} turns (range); compiled "
-        f"before, the first fit of a process takes {first['trustml']:.1f} CPU seconds. "
+        f"\n\nAdult, {len(y):,} rows, {X.shape[1]} features, {awake.shape[1]} experts, "
+        f"{awake.sum(axis=1).mean():.0f} of them awake in a row; the others learn the first {n:,} rows. Median of "
+        f"{arguments.turns} turns (range). Compiled before: the first fit of a process takes {first['trustml']:.1f} CPU "
+        "seconds. "
         f"{time.strftime('%d %B %Y')}; {machine('river')}."
     )
     print(text)

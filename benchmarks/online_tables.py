@@ -1,6 +1,6 @@
 """Repeat the tables of Acharya et al., "Oracle Efficient Algorithms for Groupwise Regret" (ICLR 2024).
 
-    python -m benchmarks.online_tables --data-dir DIR [medical] [synthetic] [adult] [diabetes] [--write]
+    python -m benchmarks.online_tables --data-dir DIR [--tables medical synthetic adult diabetes] [--write]
 
 DIR holds ``medical_costs.csv.gz`` and ``adult.csv.gz`` (columns as in ``trustml.datasets.medical_costs_stream`` and
 ``adult_stream``). The published income table used a reconstruction of Adult with incomes in dollars; here the target
@@ -231,10 +231,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--write", action="store_true", help="put the tables into benchmarks/README.md")
-    parser.add_argument("tables", nargs="*", choices=TABLES)
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     arguments = parser.parse_args()
     one_thread()
-    for name in arguments.tables or TABLES:
+    for name in arguments.tables:
         seconds, text = cpu_seconds(TABLES[name], arguments.data_dir)
         text += f" {seconds:.0f} CPU seconds; {time.strftime('%d %B %Y')}; {machine()}."
         print(f"\n{text}", flush=True)

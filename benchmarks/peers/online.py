@@ -133,9 +133,8 @@ def main():
     text += (
         f"\n\nAdult, {len(y):,} rows, {X.shape[1]} features, {awake.shape[1]} experts, "
         f"{awake.sum(axis=1).mean():.0f} of them awake in a row; the others learn the first {n:,} rows. Median of "
-        f"{arguments.turns} turns (range). Compiled before: the first fit of a process takes {first['trustml']:.1f} CPU "
-        "seconds. "
-        f"{time.strftime('%d %B %Y')}; {machine('river')}."
+        f"{arguments.turns} turns (range). Compiled before: the first fit of a process takes "
+        f"{first['trustml']:.1f} CPU seconds. {time.strftime('%d %B %Y')}; {machine('river')}."
     )
     print(text)
     if arguments.write:

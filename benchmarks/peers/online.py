@@ -1,6 +1,6 @@
 """GroupwiseRegressor beside river and beside the code of the paper's authors: rows of Adult per CPU second.
 
-    python -m benchmarks.peers.online --data-dir DIR [--reference CHECKOUT] [--turns 5] [--write]
+    python -m benchmarks.peers.online [--reference CHECKOUT] [--turns 5] [--write]
 
 All learn the same rows in the same order, one ridge regression per group and AdaNormalHedge over those awake, and must
 end with the same cumulative loss. river has no aggregator for experts that sleep: the one in NumPy below is what its
@@ -15,10 +15,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from benchmarks._common import cpu_seconds, machine, one_thread, table, write_section
-from trustml.datasets import adult_stream
+from trustml.datasets import adult_stream, load_adult
 from trustml.online import PAPER_SEEDS, GroupwiseRegressor, shuffled_orders
 
 
@@ -73,8 +72,8 @@ class Authors:
         return self.hedge.loss_ada_t_arr[start:stop]
 
 
-def adult(data_dir):
-    data = adult_stream(pd.read_csv(data_dir / "adult.csv.gz"))
+def adult():
+    data = adult_stream(load_adult().frame)
     order = next(shuffled_orders(len(data.target), PAPER_SEEDS[:1]))
     X = np.ascontiguousarray(data.data.to_numpy(dtype=float)[order])
     return X, data.target.to_numpy()[order], data.membership.to_numpy()[order]
@@ -102,15 +101,14 @@ def spread(values, digits):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--reference", type=Path, help="a clone of the authors' repository")
+    parser.add_argument("--reference", type=Path, metavar="CHECKOUT", help="a clone of the authors' repository")
     parser.add_argument("--peer-rows", type=int, default=5000)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     arguments = parser.parse_args()
     one_thread()
 
-    X, y, membership = adult(arguments.data_dir)
+    X, y, membership = adult()
     kinds = [River]
     if arguments.reference:
         sys.path.insert(0, str(arguments.reference))

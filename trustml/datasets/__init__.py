@@ -1,5 +1,6 @@
 """Tables to judge a method on: generators with a known answer, loaders of public data."""
 
+from trustml.datasets._adult import load_adult
 from trustml.datasets._generators import (
     make_flipped_labels,
     make_mislabelled_classification,
@@ -7,7 +8,6 @@ from trustml.datasets._generators import (
 )
 from trustml.datasets._groupwise import (
     adult_stream,
-    fetch_adult_stream,
     make_groupwise_regression,
     medical_costs_stream,
 )
@@ -15,8 +15,8 @@ from trustml.datasets._openml import fetch_valuation_table
 
 __all__ = [
     "adult_stream",
-    "fetch_adult_stream",
     "fetch_valuation_table",
+    "load_adult",
     "make_flipped_labels",
     "make_groupwise_regression",
     "make_mislabelled_classification",

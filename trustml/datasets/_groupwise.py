@@ -1,10 +1,8 @@
 """Streams of people in overlapping groups: the paper's protocol for public tables, and a generator."""
 
 from numbers import Integral, Real
-from os import PathLike
 
 import numpy as np
-from sklearn.datasets import fetch_openml
 from sklearn.utils import Bunch, check_random_state
 
 from trustml._sklearn import Interval, StrOptions, validate_params
@@ -146,13 +144,20 @@ def adult_stream(frame):
     Parameters
     ----------
     frame : pandas.DataFrame
-        The columns of OpenML's "adult" (or the UCI file with its names); missing categories are a category.
+        ``load_adult().frame``, OpenML's "adult", or the UCI file with its names; missing categories are a category.
 
     Returns
     -------
     :class:`~sklearn.utils.Bunch`
         ``data`` (48842 by 96, to [0, 1] over the whole table), ``target`` (1.0 for an income above 50 000) and
         ``membership`` (12 named groups by age, schooling, sex and race), all pandas.
+
+    Examples
+    --------
+    >>> from trustml.datasets import adult_stream, load_adult
+    >>> stream = adult_stream(load_adult().frame)
+    >>> stream.membership.sum().sort_values().index[:3].tolist()
+    ['Other', 'Amer-Indian-Eskimo', 'Asian-Pac-Islander']
     """
     import pandas as pd
 
@@ -181,26 +186,3 @@ def adult_stream(frame):
         target=frame["income"].astype(str).str.strip(" .").eq(">50K").astype(float),
         membership=pd.DataFrame(indicators | people),
     )
-
-
-@validate_params(
-    {"data_home": [str, PathLike, None], "cache": ["boolean"]},
-    prefer_skip_nested_validation=True,
-)
-def fetch_adult_stream(*, data_home=None, cache=True):
-    """Download UCI Adult from OpenML (id 1590) as a stream of people in overlapping groups.
-
-    Parameters
-    ----------
-    data_home : str or path-like, default=None
-        Where scikit-learn keeps downloads.
-    cache : bool, default=True
-        Whether to keep them.
-
-    Returns
-    -------
-    :class:`~sklearn.utils.Bunch`
-        As from :func:`adult_stream`.
-    """
-    table = fetch_openml(data_id=1590, as_frame=True, data_home=data_home, cache=cache, parser="liac-arff")
-    return adult_stream(table.frame)

@@ -83,7 +83,9 @@ class GroupRegretDisplay:
         curves = {}
         for group in groups:
             positions, method = estimator.regret_curve(group, against)
-            always = estimator.regret_curve(group, against, of="always")[1] if baseline else None
+            always = None
+            if baseline:  # the comparator in hindsight is costly, and the same for both
+                always = method - estimator.regret_curve(group, "always")[1][positions - 1]
             name = group if isinstance(group, str) else names[group]
             curves[name] = Bunch(positions=positions, method=method, always=always)
         return cls(curves, against=against).plot(axes=axes)
@@ -123,7 +125,8 @@ class GroupRegretDisplay:
                 ax.plot(curve.positions, curve.always, color=_BASELINE, linestyle="--", label="one model for all")
             ax.plot(curve.positions, curve.method, color=_METHOD, label="groupwise")
             size = curve.positions[-1] if len(curve.positions) else 0
-            ax.set(title=f"{name} ({size} rows)", xlabel="rows of the group")
+            ax.set_title(f"{name} ({size} rows)", fontsize="medium")
+            ax.set_xlabel("rows of the group")
         axes[0].set_ylabel(_AXIS[self.against])
         axes[0].legend()
         self.axes_, self.figure_ = axes, axes[0].figure

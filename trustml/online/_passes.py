@@ -4,7 +4,7 @@ A request to a service brings one row. Dispatching a compiled program for it cos
 itself, so up to ``FEW_ROWS`` rows take the same recursion in NumPy; both ways agree to rounding.
 """
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache
 
 import jax
@@ -54,18 +54,21 @@ def _padded_size(n_rows):
 _blas = cache(ThreadpoolController)  # finds the libraries once: looking for them takes milliseconds
 
 
+def one_blas_thread():
+    """A context in which NumPy's and LAPACK's many small problems stay on one thread.
+
+    On several they are slower, and many times slower when the machine is busy.
+    """
+    return _blas().limit(limits=1, user_api="blas")
+
+
 @contextmanager
 def _sequential():
     # Tens of microseconds of work per dependent step: an accelerator would spend them on launches, and several
     # threads of LAPACK on waiting for each other.
     device = jax.local_devices(backend="cpu")[0]
-    with _blas().limit(limits=1, user_api="blas"), jax.enable_x64(True), jax.default_device(device):
+    with one_blas_thread(), jax.enable_x64(True), jax.default_device(device):
         yield
-
-
-def one_blas_thread(n_rows):
-    """A context in which NumPy's small matrix products stay on one thread; nothing for the few rows of a request."""
-    return _blas().limit(limits=1, user_api="blas") if n_rows > FEW_ROWS else nullcontext()
 
 
 def ridge_rows(state, X, y, weight, awake, *, fit_intercept, decay=None, dtype=np.float64, with_leverage=True):

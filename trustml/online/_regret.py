@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from trustml.online._membership import membership_from_table
+from trustml.online._passes import one_blas_thread
 
 MAX_CHECKPOINTS = 40
 
@@ -66,11 +67,13 @@ def hindsight_loss(moments, *, fit_intercept, penalty=0.0):
         b = b - sums * (moments[..., -2, -1] / safe)[..., None]
         yy = yy - moments[..., -2, -1] ** 2 / safe
     if penalty:
-        theta = np.linalg.solve(A + penalty * np.eye(A.shape[-1]), b[..., None])[..., 0]
+        with one_blas_thread():
+            theta = np.linalg.solve(A + penalty * np.eye(A.shape[-1]), b[..., None])[..., 0]
         return np.maximum(yy - np.einsum("...i,...i->...", b, theta), 0.0)
     scale = np.sqrt(np.maximum(np.einsum("...ii->...i", A), 0.0))
     scale = np.where(scale > 0, scale, 1.0)
-    values, vectors = np.linalg.eigh(A / (scale[..., :, None] * scale[..., None, :]))
+    with one_blas_thread():
+        values, vectors = np.linalg.eigh(A / (scale[..., :, None] * scale[..., None, :]))
     kept = values > 1e-10 * values[..., -1:]
     projected = np.einsum("...ij,...i->...j", vectors, b / scale)
     explained = np.where(kept, projected**2 / np.where(kept, values, 1.0), 0.0).sum(axis=-1)

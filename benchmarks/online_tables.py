@@ -173,7 +173,7 @@ def synthetic(n_rows=100_000):
         ours = report[["always_regret", "regret", "hindsight_loss"]].to_numpy()
         short = published_definition(X, y, groups, orders)
         same = np.column_stack([report.always_loss - short, report.expected_loss - short, short])
-        distances.append(abs([ours - published, same - published]).max(axis=2))
+        distances.append(abs(np.array([ours - published, same - published])).max(axis=2))
         for g, group in enumerate(report.index):
             lines.append(
                 (combine, group, f"{report.n_rows.iloc[g]:,.0f}", *map(beside, ours[g].tolist(), published[g].tolist()))

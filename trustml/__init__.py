@@ -24,6 +24,7 @@ _SUBMODULE_OF = {
     "LInCo": "fairness",
     "LeaveOneOut": "valuation",
     "OnlineRidge": "online",
+    "PredictiveMultiplicity": "fairness",
     "Specialists": "online",
     "all_estimators": "_discovery",
 }

@@ -2,5 +2,6 @@
 
 from trustml.fairness._from_judgments import linco_from_judgments
 from trustml.fairness._linco import LInCo
+from trustml.fairness._multiplicity import PredictiveMultiplicity
 
-__all__ = ["LInCo", "linco_from_judgments"]
+__all__ = ["LInCo", "PredictiveMultiplicity", "linco_from_judgments"]

@@ -16,11 +16,12 @@ _HALVINGS = 20
 
 
 class Solved(NamedTuple):
-    """Coefficients (G, p) or (p, G, L), whether each is a minimiser, and the Hessian (G, p, p) or nothing."""
+    """Coefficients (G, p) or (p, G, L), whether each is a minimiser; of Newton's method also Hessians and steps."""
 
     coef: jax.Array
     converged: jax.Array
     hessian: jax.Array | None = None
+    n_iter: jax.Array | None = None
 
 
 def _one_class(group, y, weight, n_groups):
@@ -95,8 +96,8 @@ def _newton(X, group, y, weight, penalty, coef, n_groups, max_iter, tol):
         return ~jnp.all(carry[2]) & (carry[3] < max_iter)
 
     start = coef, losses(coef), jnp.zeros(n_groups, bool), 0
-    coef, _, done, _ = jax.lax.while_loop(running, step, start)
-    return coef, done, derivatives(coef)[1]
+    coef, _, done, n_iter = jax.lax.while_loop(running, step, start)
+    return coef, done, derivatives(coef)[1], n_iter
 
 
 def _fit(X, group, y, weight, penalty, start, n_groups, fit_intercept, max_iter, tol):
@@ -105,8 +106,9 @@ def _fit(X, group, y, weight, penalty, start, n_groups, fit_intercept, max_iter,
     sure = _one_class(group, y, weight, n_groups)
     # Rows of a group of one class weigh nothing: its problem is then the penalty alone, which is solved at once.
     usable = weight * (sure == 0)[group][:, None]
-    coef, done, hessian = _newton(X, group, y, usable, penalty, start, n_groups, max_iter, tol)
-    return Solved(jnp.where((sure == 0)[:, None], coef, _constant(sure, X.shape[-1])), done | (sure != 0), hessian)
+    coef, done, hessian, n_iter = _newton(X, group, y, usable, penalty, start, n_groups, max_iter, tol)
+    coef = jnp.where((sure == 0)[:, None], coef, _constant(sure, X.shape[-1]))
+    return Solved(coef, done | (sure != 0), hessian, n_iter)
 
 
 _STATIC = ("n_groups", "fit_intercept")

@@ -34,7 +34,7 @@ def test_best_model_is_that_of_scikit_learn(data):
 
 
 def test_intercept_alone():
-    """Base rate .3, .01 nats more: the two roots of the binomial log loss; the quadratic approximation is off by .003."""
+    """Base rate .3, .01 nats more: the two roots of the binomial log loss; the ellipsoid is off by .003."""
     entropy = -0.3 * np.log(0.3) - 0.7 * np.log(0.7)
     model = PredictiveMultiplicity(epsilon=0.01 / entropy).fit(np.zeros((10, 3)), [0] * 7 + [1] * 3)
     assert model.objective_ == pytest.approx(entropy, abs=1e-12)

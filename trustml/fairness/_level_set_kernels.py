@@ -1,8 +1,8 @@
 """Extremes of linear functions over the level set of a logistic regression's objective.
 
-``L(w) = sum_i s_i (log(1 + exp(x_i w)) - y_i x_i w) + sum_k penalty_k w_k^2 / 2`` is convex, and the largest ``w d`` with
-``L(w) <= c`` lies where ``grad L(w) = t d`` and ``L(w) = c``. Both are solved for (w, t) by Newton's method, all directions
-d at once. Rows are distinct: ``s`` is their share of the weight and ``y`` the mean of their targets.
+``L(w) = sum_i s_i (log(1 + exp(x_i w)) - y_i x_i w) + sum_k penalty_k w_k^2 / 2`` is convex, and the largest ``w d``
+with ``L(w) <= c`` lies where ``grad L(w) = t d`` and ``L(w) = c``. Both are solved for (w, t) by Newton's method, all
+directions d at once. Rows are distinct: ``s`` is their share of the weight and ``y`` the mean of their targets.
 """
 
 from functools import partial

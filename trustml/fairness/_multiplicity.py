@@ -20,7 +20,8 @@ class PredictiveMultiplicity(ClassifierMixin, BaseEstimator):
     """How differently almost equally good models would judge each case, exactly, for logistic regression.
 
     All models whose objective is within a factor ``1 + epsilon`` of the smallest fit the data about as well as the best
-    one. For each case this gives the range of their probabilities, and for all cases the share about which they conflict.
+    one. For each case this gives the range of their probabilities, and for all cases the share about which they
+    conflict.
 
     Parameters
     ----------
@@ -62,11 +63,11 @@ class PredictiveMultiplicity(ClassifierMixin, BaseEstimator):
     Notes
     -----
     With h the probability of ``classes_[1]``, h0 that of the best model and S the set of good models, for cases
-    x_1 ... x_n: the viable prediction range of x is the interval from min h(x) to max h(x) over S; ambiguity is the share
-    of cases for which some model in S has ``|h(x_i) - h0(x_i)| >= delta``; discrepancy is the largest share of cases for
-    which one and the same model has [1]_. S is convex, so ranges and ambiguity are exact: each end is the solution of a
-    convex problem, found by Newton's method to the last digits. Discrepancy is the maximum of a count; it is given as two
-    bounds. The penalty is part of the objective and so of what "as good" means.
+    x_1 ... x_n: the viable prediction range of x is the interval from min h(x) to max h(x) over S; ambiguity is the
+    share of cases for which some model in S has ``|h(x_i) - h0(x_i)| >= delta``; discrepancy is the largest share of
+    cases for which one and the same model has [1]_. S is convex, so ranges and ambiguity are exact: each end is the
+    solution of a convex problem, found by Newton's method to the last digits. Discrepancy is the maximum of a count; it
+    is given as two bounds. The penalty is part of the objective and so of what "as good" means.
 
     References
     ----------

@@ -42,9 +42,9 @@ def multi_similarity_loss(
     --------
     >>> import jax.numpy as jnp
     >>> from trustml.losses import multi_similarity_loss
-    >>> embeddings, labels = jnp.array([[1.0, 0], [0.8, 0.6], [0.6, -0.8]]), jnp.array([0, 0, 1])
+    >>> embeddings, labels = jnp.array([[1.0, 0], [0.8, 0.6], [1.0, 0.2]]), jnp.array([0, 0, 1])
     >>> round(float(multi_similarity_loss(embeddings, labels)), 4)
-    0.2112
+    0.4401
     """
     similarity, positive, negative, weight = all_pairs(embeddings, labels, sample_weight)
     if mining:
@@ -155,7 +155,9 @@ def smooth_ap_loss(embeddings, labels, *, temperature=0.01, sample_weight=None):
     return jnp.where(jnp.sum(weight) > 0, 1 - ratio(jnp.sum(weight * precision), jnp.sum(weight)), 0)
 
 
-def recall_at_k_loss(embeddings, labels, *, k=(1, 2, 4, 8, 16), temperature=0.01, rank_temperature=1.0, sample_weight=None):
+def recall_at_k_loss(
+    embeddings, labels, *, k=(1, 2, 4, 8, 16), temperature=0.01, rank_temperature=1.0, sample_weight=None
+):
     """One minus the mean, over rows and values of k, of a smooth recall among the first k.
 
     With the smooth rank r of each row of the query's label, the recall is
@@ -191,7 +193,7 @@ def recall_at_k_loss(embeddings, labels, *, k=(1, 2, 4, 8, 16), temperature=0.01
     >>> from trustml.losses import recall_at_k_loss
     >>> embeddings, labels = jnp.array([[1.0, 0], [0.8, 0.6], [1.0, 0.2]]), jnp.array([0, 0, 1])
     >>> round(float(recall_at_k_loss(embeddings, labels, k=(1, 2))), 4)
-    0.6
+    0.6155
     """
     similarity, positive, negative, weight = all_pairs(embeddings, labels, sample_weight)
     own = jnp.where(weight > 0, weight, 1)[:, None]

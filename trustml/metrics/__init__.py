@@ -1,5 +1,25 @@
 """Figures that papers and users report: NumPy in, float or ndarray out."""
 
 from trustml.metrics._detection import detection_auroc, detection_recall
+from trustml.metrics._open_world import map_at_r_scorer, neg_opis_scorer, open_world_report, tar_at_far_scorer
+from trustml.metrics._operating_curves import class_operating_curves, epsilon_opis_score, opis_score
+from trustml.metrics._retrieval import map_at_r, recall_at_k
+from trustml.metrics._verification import equal_error_rate, far_frr_curve, tar_at_far, threshold_at_far
 
-__all__ = ["detection_auroc", "detection_recall"]
+__all__ = [
+    "class_operating_curves",
+    "detection_auroc",
+    "detection_recall",
+    "epsilon_opis_score",
+    "equal_error_rate",
+    "far_frr_curve",
+    "map_at_r",
+    "map_at_r_scorer",
+    "neg_opis_scorer",
+    "open_world_report",
+    "opis_score",
+    "recall_at_k",
+    "tar_at_far",
+    "tar_at_far_scorer",
+    "threshold_at_far",
+]

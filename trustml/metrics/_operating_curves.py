@@ -164,7 +164,7 @@ def opis_score(
     >>> angles = np.deg2rad([0, 10, 90, 110, 200, 240])
     >>> X = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     >>> round(opis_score(X, [0, 0, 1, 1, 2, 2], thresholds=np.linspace(0.1, 0.3, 201)), 3)
-    0.149
+    0.148
     """
     return opis_of(_curves(embedded(X, y, metric), thresholds, far_range, n_thresholds, c))
 
@@ -202,7 +202,7 @@ def epsilon_opis_score(
     >>> angles = np.deg2rad([0, 10, 90, 110, 200, 240])
     >>> X = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     >>> round(epsilon_opis_score(X, [0, 0, 1, 1, 2, 2], thresholds=np.linspace(0.1, 0.3, 201)), 3)
-    0.67
+    0.668
     """
     return epsilon_opis_of(_curves(embedded(X, y, metric), thresholds, far_range, n_thresholds, c), epsilon, c)
 

@@ -1,0 +1,44 @@
+"""Where a linear embedding starts."""
+
+import numpy as np
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+
+def standardisation(X, weight):
+    """Weighted means and standard deviations of the columns; a constant column has deviation 1."""
+    mean = np.average(X, axis=0, weights=weight)
+    deviation = np.sqrt(np.average(np.square(X - mean), axis=0, weights=weight))
+    # Rounding makes a constant column vary by its last digits.
+    constant = deviation <= 10 * np.finfo(X.dtype).eps * np.abs(mean)
+    return mean, np.where(constant, 1, deviation)
+
+
+def linear_start(X, labels, weight, init, n_components, rng):
+    """Directions of shape (n_features, n_components) for standardised rows."""
+    n_features = X.shape[1]
+    if init == "identity":
+        return np.eye(n_features, n_components)
+    if init == "random":
+        return rng.normal(size=(n_features, n_components)) / np.sqrt(n_features)
+    directions = principal_directions(X, weight)[:, :n_components]
+    if init == "lda":
+        discriminant = discriminant_directions(X, labels)[:, :n_components]
+        # Fewer discriminants than components: the principal directions fill up, at a small scale.
+        rest = n_components - discriminant.shape[1]
+        directions = np.concatenate([discriminant, 1e-3 * directions[:, :rest]], axis=1)
+    return directions
+
+
+def principal_directions(X, weight):
+    """Eigenvectors of the weighted covariance, the largest variance first, each with its largest entry positive."""
+    _, vectors = np.linalg.eigh((X * weight[:, None]).T @ X)
+    vectors = vectors[:, ::-1]
+    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(len(vectors))]
+    return vectors * np.where(largest < 0, -1, 1)
+
+
+def discriminant_directions(X, labels):
+    """Fisher's discriminants, scaled to a within-class variance of one."""
+    model = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto").fit(X, labels)
+    n_directions = min(len(model.classes_) - 1, X.shape[1])
+    return model.scalings_[:, :n_directions]

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
-from test_contract import INSTANCES, fit_parameters, label, takes_labels
+from test_contract import INSTANCES, answer, fit_parameters, label, takes_labels
 
 SHORT = [phase for phase in Phase if phase is not Phase.explain]
 settings.register_profile("ordinary", max_examples=60, derandomize=True, database=None, phases=SHORT)
@@ -222,14 +222,14 @@ def call(instance, X, y, weight):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             instance.fit(X, y, **more)
-            predicted = instance.predict(X)
+            predicted = answer(instance, X)
     except (ValueError, TypeError) as error:
         words = set(re.findall(r"\w+", str(error)))
         named = not words.isdisjoint([*ARGUMENTS, *instance.get_params()]) or said_by_scikit_learn(error)
         assert named, f"names no argument: {error}"  # noqa: PT017
     else:
-        assert predicted.shape == (n_rows(X),)
-        assert_finite(instance, "predict", predicted)
+        assert predicted.shape == (n_rows(X), *predicted.shape[1:])
+        assert_finite(instance, "answer", predicted)
         for name in (name for name in vars(instance) if name.endswith("_") and not name.endswith("__")):
             if name not in NOT_ALWAYS_FINITE and isinstance(getattr(instance, name), np.ndarray | float):
                 assert_finite(instance, name, getattr(instance, name))

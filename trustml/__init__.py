@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _SUBMODULE_OF = {
     "AdaNormalHedge": "online",
     "BetaShapley": "valuation",
+    "ClassDisjointKFold": "metric_learning",
     "DataBanzhaf": "valuation",
     "DataOOB": "valuation",
     "DataShapley": "valuation",
@@ -24,11 +25,13 @@ _SUBMODULE_OF = {
     "LInCo": "fairness",
     "LeaveOneOut": "valuation",
     "OnlineRidge": "online",
+    "PairVerifier": "metric_learning",
     "PredictiveMultiplicity": "fairness",
     "Specialists": "online",
+    "TCMEmbedding": "metric_learning",
     "all_estimators": "_discovery",
 }
-_SUBMODULES = ("datasets", "fairness", "inspection", "metrics", "online", "valuation")
+_SUBMODULES = ("datasets", "fairness", "inspection", "losses", "metric_learning", "metrics", "online", "valuation")
 
 __all__ = [*_SUBMODULE_OF, *_SUBMODULES, "__version__"]
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from trustml import losses
 
 NAMES = ("tcm", "contrastive", "multi_similarity", "triplet", "smooth_ap", "recall_at_k")
-PAIR_LOSSES = [jax.jit(getattr(losses, f"{name}_loss"), static_argnames="mining" if "multi" in name else ()) for name in NAMES]
+PAIR_LOSSES = [
+    jax.jit(getattr(losses, f"{name}_loss"), static_argnames="mining" if "multi" in name else ()) for name in NAMES
+]
 PROXY_LOSSES = [jax.jit(getattr(losses, f"{name}_loss")) for name in ("proxy_anchor", "arcface", "cosface")]
 tcm_loss, contrastive_loss, multi_similarity_loss, triplet_loss, smooth_ap_loss, recall_at_k_loss = PAIR_LOSSES
 proxy_anchor_loss, arcface_loss, cosface_loss = PROXY_LOSSES
@@ -75,11 +77,15 @@ def test_worked_examples():
 
 def test_points_on_a_circle():
     y = np.array([0, 0, 1, 1, 2, 2])
-    assert float(tcm_loss(circle(0, 10, 90, 110, 200, 240), y)) == pytest.approx(0.9 - np.cos(np.deg2rad(40)), abs=1e-14)
+    assert float(tcm_loss(circle(0, 10, 90, 110, 200, 240), y)) == pytest.approx(
+        0.9 - np.cos(np.deg2rad(40)), abs=1e-14
+    )
     four = circle(0, 30, 40, 200)
     assert float(tcm_loss(four, y[:4])) == pytest.approx(1.3122597065663277, abs=1e-14)
     # The positive part rises when its only easy pair leaves the count.
-    assert float(tcm_loss(four, y[:4], margin_plus=0.8, margin_minus=0.2)) == pytest.approx(2.415118718851501, abs=1e-14)
+    assert float(tcm_loss(four, y[:4], margin_plus=0.8, margin_minus=0.2)) == pytest.approx(
+        2.415118718851501, abs=1e-14
+    )
 
 
 @settings(max_examples=15, deadline=None)

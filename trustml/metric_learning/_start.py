@@ -10,6 +10,8 @@ def standardisation(X, weight):
     deviation = np.sqrt(np.average(np.square(X - mean), axis=0, weights=weight))
     # Rounding makes a constant column vary by its last digits.
     constant = deviation <= 10 * np.finfo(X.dtype).eps * np.abs(mean)
+    if constant.all():
+        raise ValueError("All rows of X that are trained on are equal; expected some that differ.")
     return mean, np.where(constant, 1, deviation)
 
 

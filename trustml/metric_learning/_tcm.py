@@ -224,9 +224,9 @@ class TCMEmbedding(PairMixin, CallbackSupportMixin, ClassNamePrefixFeaturesOutMi
         -------
         self : TCMEmbedding
         """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
         check_classification_targets(y)
-        check_magnitude(X, "X", np.float32)
+        check_magnitude(X, "X")
         weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         sizes = self._layer_sizes(X.shape[1])
         numbers, options = bind_base_loss(self.base_loss, self.base_loss_params)
@@ -250,9 +250,11 @@ class TCMEmbedding(PairMixin, CallbackSupportMixin, ClassNamePrefixFeaturesOutMi
         rows = np.flatnonzero(present & ~held_out_rows)
         trained, labels = np.unique(y[rows], return_inverse=True)
 
-        mean, scale = standardisation(X[rows], weight[rows])
+        weight = weight[rows] / weight[rows].max()
+        weight /= weight.mean()
+        mean, scale = standardisation(X[rows], weight)
         standard = (X[rows] - mean) / scale
-        network, start = self._start(standard, labels, weight[rows], sizes, len(trained), seed)
+        network, start = self._start(standard, labels, weight, sizes, len(trained), seed)
         attributes = partial(self._attributes, network, trained, mean, scale)
         hooks = None
         if getattr(self, "_skl_callbacks", None):
@@ -262,7 +264,7 @@ class TCMEmbedding(PairMixin, CallbackSupportMixin, ClassNamePrefixFeaturesOutMi
             start,
             (standard, labels.astype(np.int32)),
             hyper=self._hyper(numbers),
-            sample_weight=weight[rows],
+            sample_weight=weight,
             sampler=ClassBalancedBatches(
                 np.arange(len(rows)), labels, self.n_classes_per_batch, self.n_samples_per_class
             ),
@@ -295,9 +297,8 @@ class TCMEmbedding(PairMixin, CallbackSupportMixin, ClassNamePrefixFeaturesOutMi
             Rows of length one.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        check_magnitude(X, "X", np.float32)
-        return self._embed(X)
+        X = validate_data(self, X, reset=False, dtype=np.float64)
+        return self._embed(check_magnitude(X, "X"))
 
     # --- inside
 
@@ -354,7 +355,7 @@ class TCMEmbedding(PairMixin, CallbackSupportMixin, ClassNamePrefixFeaturesOutMi
             "proxies_": np.asarray(result.params["proxies"], float) if "proxies" in result.params else None,
             "loss_curve_": result.loss_curve.tolist(),
             "n_iter_": result.n_iter,
-            "_network": network,
+            "_activation": network.activation,
             "_n_features_out": network.n_outputs,
         }
         if not network.hidden_layer_sizes:
@@ -367,9 +368,11 @@ class TCMEmbedding(PairMixin, CallbackSupportMixin, ClassNamePrefixFeaturesOutMi
 
     def _embed(self, X):
         params = tuple(zip(self.coefs_, self.intercepts_, strict=True))
+        hidden = tuple(len(biases) for biases in self.intercepts_[:-1])
+        network = MLP(self._n_features_out, hidden, self._activation)
         # In double precision: a pair at the threshold is decided the same, whichever rows it comes with.
         with jax.enable_x64(True):
-            Z = predict(self._network, params, X.astype(float))
+            Z = predict(network, params, X)
         lengths = np.linalg.norm(Z, axis=1)
         if not lengths.all():
             raise ValueError(

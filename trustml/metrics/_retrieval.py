@@ -36,7 +36,7 @@ def recall_at_k(X: ArrayLike, y: ArrayLike, *, k: int = 1, metric: str = "cosine
     data = embedded(X, y, metric)
     check_pairs(data)
     k = check_count("k", k)
-    hits = [found[:, : k].any(axis=1) for found, _ in _neighbours(data, lambda counts: np.full(len(counts), k))]
+    hits = [found[:, :k].any(axis=1) for found, _ in _neighbours(data, lambda counts: np.full(len(counts), k))]
     return float(np.mean(np.concatenate(hits)))
 
 

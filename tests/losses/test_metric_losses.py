@@ -137,7 +137,7 @@ def test_zero_loss_means_that_one_threshold_separates_every_class():
     assert float(tcm_loss(Z, y)) == 0
     S = Z @ Z.T
     for threshold in (0.51, 0.7, 0.89):
-        assert ((S >= threshold) == (y[:, None] == y)).all()
+        assert ((threshold <= S) == (y[:, None] == y)).all()
 
 
 @pytest.mark.parametrize("seed", range(5))

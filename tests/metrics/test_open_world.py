@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import roc_curve
 
+from trustml.metrics import _pair_counts as pair_counts
 from trustml.metrics import (
     class_operating_curves,
     epsilon_opis_score,
@@ -21,7 +22,6 @@ from trustml.metrics import (
     tar_at_far,
     threshold_at_far,
 )
-from trustml.metrics import _pair_counts as pair_counts
 
 METRICS = ("cosine", "euclidean")
 

@@ -64,11 +64,9 @@ def all_pairs(embeddings, labels, sample_weight=None, reference=None, reference_
         other_weight = other_weight * nonzero
     both = weight[:, None] * other_weight
     same = labels[:, None] == other_labels
-    if same_set:
-        # By number, not by similarity: two equal rows are a pair like any other.
-        positive = jnp.where(same & ~jnp.eye(len(labels), dtype=bool), both, 0)
-    else:
-        positive = jnp.where(same, both, 0)
+    # A row is no pair with itself; by number, not by similarity, since two equal rows are a pair like any other.
+    itself = jnp.eye(len(labels), dtype=bool) if same_set else False
+    positive = jnp.where(same & ~jnp.asarray(itself), both, 0)
     return Pairs(rows @ others.T, positive, jnp.where(same, 0, both), weight)
 
 

@@ -9,7 +9,8 @@ def check_classes(y, counts, classes):
     """An error unless there are two classes, and one of them has two rows."""
     if len(classes) < 2:
         raise ValueError(
-            f"y has 1 class, {classes[0]!r}; expected at least 2 of positive weight: pairs of two classes are needed."
+            f"y has {len(classes)} class{'' if len(classes) == 1 else 'es'} of positive weight; expected at least 2: pairs of two "
+            "classes are needed."
         )
     if counts.max() < 2:
         raise ValueError(f"y has {len(classes)} classes of 1 row each; expected some with 2 rows or more.")
@@ -28,8 +29,8 @@ def held_out_classes(counts, fraction, seed):
     wanted = max(2, round(fraction * len(counts)))
     if wanted > len(several) - 1 or wanted > len(counts) - 2:
         warnings.warn(
-            f"y has {len(counts)} classes, {len(several)} of them with 2 rows or more: too few to hold out {wanted} for "
-            "the threshold, so none is set. Call calibrate with other classes before predict_pairs, or set "
+            f"y has {len(counts)} classes, {len(several)} of them with 2 rows or more: too few to hold out {wanted} "
+            "for the threshold, so none is set. Call calibrate with other classes before predict_pairs, or set "
             "calibration_fraction=0 to silence this.",
             UserWarning,
             stacklevel=3,

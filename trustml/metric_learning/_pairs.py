@@ -135,8 +135,8 @@ class PairMixin:
         check_is_fitted(self)
         if self.threshold_ is None:
             raise ValueError(
-                f"{type(self).__name__} has no threshold: fit held out no classes for it. Call calibrate(X, y) with rows "
-                "of classes that were not trained on."
+                f"{type(self).__name__} has no threshold: fit held out no classes for it. Call calibrate(X, y) with "
+                "rows of classes that were not trained on."
             )
         return self.threshold_
 

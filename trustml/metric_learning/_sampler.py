@@ -12,8 +12,8 @@ from trustml._jax import bucket_size
 class ClassBalancedBatches:
     """Each class as often as any other, in batches of ``n_classes`` classes with ``n_samples`` rows each.
 
-    An epoch has as many batches as it takes to draw the number of rows. A class with fewer than ``n_samples`` rows gives
-    all it has; no row is twice in a batch.
+    An epoch has as many batches as it takes to draw the number of rows. A class with fewer than ``n_samples`` rows
+    gives all it has; no row is twice in a batch.
 
     Parameters
     ----------

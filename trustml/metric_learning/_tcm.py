@@ -130,7 +130,8 @@ class TCMEmbedding(PairMixin, CallbackSupportMixin, ClassNamePrefixFeaturesOutMi
     >>> from trustml.metric_learning import TCMEmbedding, train_test_class_split
     >>> rng = np.random.default_rng(0)
     >>> y = np.repeat(np.arange(60), 8)
-    >>> X = np.c_[rng.normal(size=(60, 6))[y], np.zeros((480, 6))] + rng.normal(size=(480, 12)) * np.r_[[0.3] * 6, [3] * 6]
+    >>> noise = rng.normal(size=(480, 12)) * np.repeat([0.3, 3.0], 6)
+    >>> X = np.c_[rng.normal(size=(60, 6))[y], np.zeros((480, 6))] + noise
     >>> X, X_new, y, y_new = train_test_class_split(X, y=y, test_size=0.5, random_state=0)
     >>> model = TCMEmbedding(max_iter=50, random_state=0).fit(X, y)
     >>> round(model.score(X_new, y_new), 2)

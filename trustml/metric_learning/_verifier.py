@@ -18,8 +18,8 @@ class PairVerifier(PairMixin, MetaEstimatorMixin, TransformerMixin, BaseEstimato
     """Are two rows of one class? A threshold on the cosine of what any transformer makes of them.
 
     A share of the classes is held out; a clone of the transformer is fitted to the others, and the threshold is set so
-    that a given share of the pairs of two held-out classes is accepted. So neighbourhood components, linear discriminants
-    or a pipeline can be used, and compared, as :class:`TCMEmbedding` is.
+    that a given share of the pairs of two held-out classes is accepted. So neighbourhood components, linear
+    discriminants or a pipeline can be used, and compared, as :class:`TCMEmbedding` is.
 
     Parameters
     ----------
@@ -135,8 +135,8 @@ class PairVerifier(PairMixin, MetaEstimatorMixin, TransformerMixin, BaseEstimato
         if not largest.all():
             zeros = np.flatnonzero(largest == 0)
             raise ValueError(
-                f"{len(zeros)} rows of X are embedded at zero, the first of them row {zeros[0]}; they have no direction: "
-                "remove them, or shift the features."
+                f"{len(zeros)} rows of X are embedded at zero, the first of them row {zeros[0]}; they have no "
+                "direction: remove them, or shift the features."
             )
         Z = Z / largest
         return Z / np.linalg.norm(Z, axis=1, keepdims=True)

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.covariance import ledoit_wolf
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -66,20 +67,16 @@ def test_the_threshold_is_that_of_the_held_out_classes(split, fitted):
     assert low <= fitted.threshold_far_ <= high
 
 
-def test_held_out_classes_keep_the_rate_on_new_classes_and_training_classes_do_not():
+def test_held_out_classes_keep_the_rate_on_new_classes():
     rates = []
     for seed in range(3):
         X, y = table(100, seed=seed)
         X, X_new, y, y_new = train_test_class_split(X, y=y, test_size=0.5, random_state=seed)
-        model = TCMEmbedding(max_iter=100, random_state=seed).fit(X, y)
+        model = quick(random_state=seed).fit(X, y)
         i, j = np.triu_indices(len(y_new), 1)
         different = y_new[i] != y_new[j]
-        similarity = model.pair_similarity(X_new[i[different]], X_new[j[different]])
-        trained = np.isin(y, model.classes_)
-        on_training = threshold_at_far(model.transform(X[trained]), y[trained], n_resamples=0).threshold
-        rates.append([np.mean(similarity >= model.threshold_), np.mean(similarity >= 1 - on_training)])
-    held_out, training = np.mean(rates, axis=0)
-    assert held_out < 0.025 < training
+        rates.append(np.mean(model.predict_pairs(X_new[i[different]], X_new[j[different]])))
+    assert 0 < np.mean(rates) < 0.025
 
 
 def test_tcm_lowers_the_inconsistency_of_contrastive():
@@ -98,11 +95,11 @@ def test_tcm_lowers_the_inconsistency_of_contrastive():
 
 
 @pytest.mark.parametrize("base_loss", sorted(BASE_LOSSES))
-def test_every_base_loss_learns(base_loss, split):
+def test_every_base_loss_learns_from_a_random_start(base_loss, split):
     X, X_new, y, y_new = split
-    model = TCMEmbedding(base_loss=base_loss, max_iter=40, random_state=0, n_classes_per_batch=8).fit(X, y)
-    assert model.loss_curve_[-1] < model.loss_curve_[0]
-    assert model.score(X_new, y_new) > PairVerifier(StandardScaler()).fit(X, y).score(X_new, y_new)
+    parameters = {"base_loss": base_loss, "init": "random", "learning_rate": 0.01, "n_classes_per_batch": 8}
+    model = TCMEmbedding(tcm_weight=float(base_loss == "none"), max_iter=60, random_state=0, **parameters).fit(X, y)
+    assert model.score(X_new, y_new) > PairVerifier(StandardScaler()).fit(X, y).score(X_new, y_new) + 0.15
     assert (model.proxies_ is not None) == (base_loss in ("proxy_anchor", "arcface", "cosface"))
 
 
@@ -130,12 +127,17 @@ def test_starts(split):
     components = PCA(2).fit_transform(StandardScaler().fit_transform(X))
     components /= np.linalg.norm(components, axis=1, keepdims=True)
     np.testing.assert_allclose(np.abs(few), np.abs(components), atol=1e-5)
-    lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", n_components=4)
-    discriminants = lda.fit(StandardScaler().fit_transform(X), y)
-    expected = StandardScaler().fit_transform(X) @ discriminants.scalings_[:, :4]
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    Z = quick(init="lda", n_components=4, **tiny).fit(X, y).transform(X)
-    np.testing.assert_allclose(np.abs(Z), np.abs(expected), atol=1e-5)
+    model = quick(init="lda", n_components=4, **tiny).fit(X, y)
+    Z = X @ model.components_.T
+    means = np.stack([Z[y == label].mean(axis=0) for label in np.unique(y)])
+    standard = StandardScaler().fit_transform(X)
+    class_means = {label: standard[y == label].mean(axis=0) for label in np.unique(y)}
+    within, _ = ledoit_wolf(standard - np.stack([class_means[label] for label in y]), assume_centered=True)
+    directions = model.components_.T * X.std(axis=0)[:, None]
+    np.testing.assert_allclose(directions.T @ within @ directions, np.eye(4), atol=1e-5)
+    between = np.cov(means.T)
+    assert (np.diff(np.diag(between)) < 0).all()
+    np.testing.assert_allclose(between, np.diag(np.diag(between)), atol=1e-4 * between.max())
 
 
 def test_linear_attributes_and_names(split):
@@ -243,7 +245,7 @@ def test_bad_tables_are_named(split):
         quick().fit(np.ones_like(X), y)
     with pytest.raises(ValueError, match="NaN"):
         quick().fit(np.where(np.arange(8) == 3, np.nan, X), y)
-    with pytest.raises(ValueError, match="y has 0 classes of positive weight"):
+    with pytest.raises(ValueError, match="at least one non-zero number"):
         quick().fit(X, y, sample_weight=np.zeros(len(y)))
     with pytest.warns(UserWarning, match="margin_minus=0.9 is not below margin_plus=0.5"):
         quick(margin_plus=0.5, margin_minus=0.9).fit(X, y)
@@ -326,4 +328,7 @@ def test_leaves(data_dir):
     accepted, same = model.predict_pairs(X_new[i], X_new[j]), y_new[i] == y_new[j]
     assert model.score(X_new, y_new) > 0.775
     assert accepted[same].mean() > 0.75
-    assert accepted[~same].mean() < 0.025
+    trained = np.isin(y, model.classes_)
+    on_training = 1 - threshold_at_far(model.transform(X[trained]), y[trained], n_resamples=0).threshold
+    optimistic = np.mean(model.pair_similarity(X_new[i[~same]], X_new[j[~same]]) >= on_training)
+    assert accepted[~same].mean() < 0.025 < optimistic

@@ -9,8 +9,7 @@ def check_classes(y, counts, classes):
     """An error unless there are two classes, and one of them has two rows."""
     if len(classes) < 2:
         raise ValueError(
-            f"y has {len(classes)} class{'' if len(classes) == 1 else 'es'} of positive weight; expected at least 2: pairs of two "
-            "classes are needed."
+            f"y has {len(classes)} class of positive weight; expected at least 2, or there is no pair of two classes."
         )
     if counts.max() < 2:
         raise ValueError(f"y has {len(classes)} classes of 1 row each; expected some with 2 rows or more.")

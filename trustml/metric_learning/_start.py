@@ -1,7 +1,8 @@
 """Where a linear embedding starts."""
 
 import numpy as np
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from scipy.linalg import eigh
+from sklearn.covariance import ledoit_wolf
 
 
 def standardisation(X, weight):
@@ -24,7 +25,7 @@ def linear_start(X, labels, weight, init, n_components, rng):
         return rng.normal(size=(n_features, n_components)) / np.sqrt(n_features)
     directions = principal_directions(X, weight)[:, :n_components]
     if init == "lda":
-        discriminant = discriminant_directions(X, labels)[:, :n_components]
+        discriminant = discriminant_directions(X, labels, weight)[:, :n_components]
         # Fewer discriminants than components: the principal directions fill up, at a small scale.
         rest = n_components - discriminant.shape[1]
         directions = np.concatenate([discriminant, 1e-3 * directions[:, :rest]], axis=1)
@@ -39,8 +40,11 @@ def principal_directions(X, weight):
     return vectors * np.where(largest < 0, -1, 1)
 
 
-def discriminant_directions(X, labels):
-    """Fisher's discriminants, scaled to a within-class variance of one."""
-    model = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto").fit(X, labels)
-    n_directions = min(len(model.classes_) - 1, X.shape[1])
-    return model.scalings_[:, :n_directions]
+def discriminant_directions(X, labels, weight):
+    """Fisher's discriminants: the within-class covariance, shrunk as Ledoit and Wolf do, becomes the identity."""
+    totals = np.bincount(labels, weight)
+    means = np.stack([np.bincount(labels, weight * column) for column in X.T], axis=1) / totals[:, None]
+    within = ledoit_wolf((X - means[labels]) * np.sqrt(weight)[:, None], assume_centered=True)[0]
+    between = (means * totals[:, None]).T @ means / totals.sum()
+    _, vectors = eigh(between, within)
+    return vectors[:, ::-1][:, : len(totals) - 1]

@@ -27,11 +27,22 @@ _SUBMODULE_OF = {
     "OnlineRidge": "online",
     "PairVerifier": "metric_learning",
     "PredictiveMultiplicity": "fairness",
+    "SPCRegressor": "uncertainty",
     "Specialists": "online",
     "TCMEmbedding": "metric_learning",
     "all_estimators": "_discovery",
 }
-_SUBMODULES = ("datasets", "fairness", "inspection", "losses", "metric_learning", "metrics", "online", "valuation")
+_SUBMODULES = (
+    "datasets",
+    "fairness",
+    "inspection",
+    "losses",
+    "metric_learning",
+    "metrics",
+    "online",
+    "uncertainty",
+    "valuation",
+)
 
 __all__ = [*_SUBMODULE_OF, *_SUBMODULES, "__version__"]
 

@@ -1,0 +1,5 @@
+"""Uncertainty of a model that is already fitted, or of any other."""
+
+from trustml.uncertainty._regressor import SPCRegressor
+
+__all__ = ["SPCRegressor"]

@@ -1,5 +1,7 @@
 """The books of a groupwise stream: what was recorded, and the regret of every group."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
@@ -158,7 +160,7 @@ class RegretAccounts:
         if self._largest_loss > 1 + 1e-12:
             raise ValueError(
                 f"There is no guarantee for losses above 1 after scaling; the largest was {self._largest_loss:.4g}. "
-                "Give the target_range, or a smaller loss_scale."
+                "Give the target_range, a smaller loss_scale, or weights of at most 1."
             )
         prior = self._in_hedge / self._in_hedge.sum()
         if self.aggregator == "adanormalhedge":
@@ -264,6 +266,6 @@ class RegretAccounts:
             if group not in names:
                 raise ValueError(f"group must be one of {names}; got {group!r}.")
             return names.index(group)
-        if not 0 <= group < len(names):
+        if not isinstance(group, Integral) or not 0 <= group < len(names):
             raise ValueError(f"group must be a name or a position below {len(names)}; got {group!r}.")
         return int(group)

@@ -1,5 +1,7 @@
 """Aggregators over sleeping experts, for losses that come from anywhere."""
 
+from numbers import Integral, Real
+
 import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_scalar
@@ -33,8 +35,8 @@ class _SleepingHedge:
     """What the two aggregators share: rounds, checks and the regret of every expert."""
 
     def __init__(self, n_experts, *, prior, loss_scale, learning_rate):
-        self.n_experts = check_scalar(n_experts, "n_experts", int, min_val=1)
-        self.loss_scale = check_scalar(loss_scale, "loss_scale", (int, float), min_val=0, include_boundaries="neither")
+        self.n_experts = check_scalar(n_experts, "n_experts", Integral, min_val=1)
+        self.loss_scale = check_scalar(loss_scale, "loss_scale", Real, min_val=0, include_boundaries="neither")
         self._learning_rate = learning_rate
         if prior is None:
             prior = np.ones(n_experts)
@@ -98,12 +100,13 @@ class _SleepingHedge:
         losses = check_array(losses, ensure_2d=False, dtype=np.float64, ensure_all_finite=False, input_name="losses")
         single = losses.ndim == 1
         losses = np.atleast_2d(losses)
+        if losses.shape[1:] != (self.n_experts,):
+            raise ValueError(
+                f"losses must have a column for each of {self.n_experts} experts; got shape {losses.shape}."
+            )
         awake = self._check_awake(np.ones(losses.shape, bool) if awake is None else np.atleast_2d(awake))
         if losses.shape != awake.shape:
-            raise ValueError(
-                f"losses must have a column for each of {self.n_experts} experts and awake the same shape; "
-                f"got {losses.shape} and {awake.shape}."
-            )
+            raise ValueError(f"losses and awake must have the same shape; got {losses.shape} and {awake.shape}.")
         weight = np.ones(len(losses)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         weight = np.atleast_1d(weight)
         if weight.shape != (len(losses),) or not ((weight >= 0) & (weight <= 1)).all():
@@ -114,7 +117,7 @@ class _SleepingHedge:
             t, g = np.argwhere(outside)[0]
             raise ValueError(
                 f"losses of awake experts must lie in [0, 1 / loss_scale] = [0, {1 / self.loss_scale:g}], without "
-                f"which there is no guarantee; got {losses[t, g]!r} for expert {g} in round {t}."
+                f"which there is no guarantee; got {float(losses[t, g])} for expert {g} in round {t}."
             )
         expected, weights = np.zeros(len(losses)), np.zeros(losses.shape)
         for chunk in chunks(len(losses)):
@@ -241,9 +244,7 @@ class Specialists(_SleepingHedge):
     _kind = "specialists"
 
     def __init__(self, n_experts, *, learning_rate=0.5, prior=None, loss_scale=1.0):
-        self.learning_rate = check_scalar(
-            learning_rate, "learning_rate", (int, float), min_val=0, include_boundaries="neither"
-        )
+        self.learning_rate = check_scalar(learning_rate, "learning_rate", Real, min_val=0, include_boundaries="neither")
         super().__init__(n_experts, prior=prior, loss_scale=loss_scale, learning_rate=learning_rate)
 
     def regret_bound(self):

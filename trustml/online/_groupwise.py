@@ -8,10 +8,10 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trustml._jax import seed_from
-from trustml._sklearn import HasMethods, Interval, StrOptions, check_sample_weight, fit_context
-from trustml._validation import check_magnitude
+from trustml._sklearn import HasMethods, Interval, StrOptions, fit_context
 from trustml.online._accounts import RegretAccounts
 from trustml.online._experts import GroupExperts
+from trustml.online._input import check_float32_is_safe, check_stream_goes_on, stream_parameters, stream_rows
 from trustml.online._kernels import HedgeState, distribution, expert_log_weight
 from trustml.online._membership import (
     ALWAYS,
@@ -21,7 +21,6 @@ from trustml.online._membership import (
 )
 from trustml.online._passes import FEW_ROWS, chunks, hedge_rounds, new_hedge, one_blas_thread, row_uniforms
 from trustml.online._regret import origin_of
-from trustml.online._ridge import check_float32_is_safe
 
 
 class GroupwiseRegressor(GroupExperts, RegretAccounts, RegressorMixin, BaseEstimator):
@@ -165,6 +164,10 @@ class GroupwiseRegressor(GroupExperts, RegretAccounts, RegressorMixin, BaseEstim
         "record": [StrOptions({"losses"}), None],
         "random_state": ["random_state"],
     }
+    _kept_by_a_stream = (
+        *("expert", "include_always", "alpha", "fit_intercept"),
+        *("target_range", "aggregator", "loss_scale", "fallback", "record"),
+    )
     _learning_rate = 0.5  # of specialists: squared loss on [0, 1] is 1/2-exp-concave
 
     def __init__(
@@ -272,17 +275,10 @@ class GroupwiseRegressor(GroupExperts, RegretAccounts, RegressorMixin, BaseEstim
     def _advance(self, X, y, membership, sample_weight, *, reset):
         check_float32_is_safe(self.dtype, self.alpha)
         self._interval()
+        if not reset:
+            check_stream_goes_on(self._began_with, self)
         raw = X
-        X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, y_numeric=True)
-        check_magnitude(X, "X", self.dtype)
-        check_magnitude(y, "y", self.dtype)
-        y = y.astype(np.float64, copy=False)
-        weight = np.ones(len(y))
-        if sample_weight is not None:
-            weight = check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=not reset
-            )
-            check_magnitude(weight, "sample_weight", self.dtype)
+        X, y, weight = stream_rows(self, X, y, sample_weight, reset=reset)
         self._check_targets(y)
         table, names = self._table(raw, membership, len(y), fresh=reset)
         if reset:
@@ -352,6 +348,7 @@ class GroupwiseRegressor(GroupExperts, RegretAccounts, RegressorMixin, BaseEstim
         if self._has_always:
             self._in_hedge[-1] = self.include_always
         self._seed = seed_from(self.random_state)
+        self._began_with = stream_parameters(self, self._kept_by_a_stream)
         self.regret_, self.abs_regret_, self._log_share = new_hedge(np.ones(n_experts))
         self._open_accounts(n_experts, X.shape[1], origin_of(X, y, self.fit_intercept))
         self._store_experts(self._new_experts(n_experts, X.shape[1]))
@@ -402,8 +399,12 @@ class GroupwiseRegressor(GroupExperts, RegretAccounts, RegressorMixin, BaseEstim
         for name, pair in (("target_range", self.target_range), ("clip", self.clip)):
             if pair is None or isinstance(pair, (bool, np.bool_)):
                 continue
-            if len(pair) != 2 or not pair[0] < pair[1]:
-                raise ValueError(f"{name} must be a pair (low, high) with low < high; got {pair!r}.")
+            if (
+                len(pair) != 2
+                or not all(isinstance(end, Real) for end in pair)
+                or not -np.inf < pair[0] < pair[1] < np.inf
+            ):
+                raise ValueError(f"{name} must be a pair (low, high) of finite numbers with low < high; got {pair!r}.")
         if self.clip is None or self.clip is True:
             if self.clip and self.target_range is None:
                 raise ValueError("clip=True needs a target_range to clip to.")

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Callable, Mapping
 from itertools import combinations
+from numbers import Integral
 
 import numpy as np
 from scipy import sparse
@@ -27,6 +28,11 @@ _OPERATORS = {
 def _column(X, key):
     if isinstance(key, str) and not hasattr(X, "columns"):
         raise ValueError(f"A condition on column {key!r} needs X as a DataFrame; got {type(X).__name__}.")
+    width = X.shape[1]
+    if isinstance(key, str) and key not in list(X.columns):
+        raise ValueError(f"A condition names the column {key!r}; X has {[str(name) for name in X.columns]}.")
+    if isinstance(key, Integral) and not -width <= key < width:
+        raise ValueError(f"A condition names the column {key}; X has {width} columns.")
     return np.asarray(safe_indexing(X, key, axis=1))
 
 
@@ -38,8 +44,14 @@ def _holds(condition, X, name):
     if callable(condition):
         rows = np.asarray(condition(X))
     elif isinstance(condition, tuple) and len(condition) == 3 and condition[1] in _OPERATORS:
-        column, op, value = condition
-        rows = np.asarray(_OPERATORS[op](_column(X, column), value))
+        key, op, value = condition
+        column = _column(X, key)
+        try:
+            rows = np.asarray(_OPERATORS[op](column, value))
+        except TypeError as error:
+            raise ValueError(
+                f"groups[{name!r}] compares by {op!r} a column of dtype {column.dtype} with {value!r}, which cannot be."
+            ) from error
     else:
         raise ValueError(
             f"groups[{name!r}] must be a callable, a triple (column, operator, value) with an operator among "
@@ -58,8 +70,17 @@ def _boolean(table, name):
     except (TypeError, ValueError):
         numeric = np.full(1, np.nan)
     if not np.isin(numeric, (0.0, 1.0)).all():
-        raise ValueError(f"{name} must be boolean, or 0 and 1 without missing values.")
+        raise ValueError(
+            f"{name} must be boolean, or 0 and 1 without missing values; got {table.dtype} with {table.flat[0]} "
+            "first. (pandas.get_dummies makes one such column for each label.)"
+        )
     return numeric.astype(bool)
+
+
+def _name(group, i):
+    """A column's own name, a function's name, or a number."""
+    name = group if isinstance(group, str) else getattr(group, "__name__", "<lambda>")
+    return f"group{i}" if name == "<lambda>" else name
 
 
 def named_conditions(groups) -> dict:
@@ -69,10 +90,7 @@ def named_conditions(groups) -> dict:
     elif isinstance(groups, (list, tuple)):
         # A name is that of a column of zeros and ones.
         conditions = {
-            group if isinstance(group, str) else getattr(group, "__name__", f"group{i}"): (
-                (group, "==", 1) if isinstance(group, str) else group
-            )
-            for i, group in enumerate(groups)
+            _name(group, i): (group, "==", 1) if isinstance(group, str) else group for i, group in enumerate(groups)
         }
         if len(conditions) < len(groups):
             raise ValueError("groups must have distinct names; give a dictionary from names to conditions instead.")
@@ -111,7 +129,10 @@ def membership_from_table(membership, n_rows):
         membership, dtype=None, ensure_2d=False, allow_nd=True, ensure_min_features=0, input_name="membership"
     )
     if table.ndim != 2 or len(table) != n_rows:
-        raise ValueError(f"membership must have shape (n_samples, n_groups) with {n_rows} rows; got {table.shape}.")
+        raise ValueError(
+            f"membership must have shape (n_samples, n_groups) with {n_rows} rows; got {table.shape}. "
+            "(A single group is a table of one column; pandas.get_dummies makes one column for each label.)"
+        )
     return _boolean(table, "membership"), names
 
 
@@ -134,6 +155,17 @@ def align(table, names, known, *, may_grow):
             + "."
         )
     return table[:, [names.index(name) for name in [*known, *new]]], new
+
+
+def _categories(X, key):
+    column = _column(X, key)
+    values = set(column.tolist())
+    if any(value is None or value != value for value in values):
+        raise ValueError(f"Column {key!r} of X has missing values; expected a category in every row.")
+    try:
+        return sorted(values)
+    except TypeError as error:
+        raise ValueError(f"Column {key!r} of X holds categories that cannot be sorted; expected one type.") from error
 
 
 def make_intersections(groups, *, order=2, X=None, min_rows=1) -> dict:
@@ -163,14 +195,10 @@ def make_intersections(groups, *, order=2, X=None, min_rows=1) -> dict:
     >>> list(make_intersections({"young": ("age", "<=", 35), "smoker": ("smoker", "==", "yes")}))
     ['young', 'smoker', 'young & smoker']
     """
-    if order < 1:
-        raise ValueError(f"order must be at least 1; got {order!r}.")
+    if not isinstance(order, Integral) or order < 1:
+        raise ValueError(f"order must be an integer of at least 1; got {order!r}.")
     if X is not None and isinstance(groups, (list, tuple)) and all(isinstance(g, str) for g in groups):
-        groups = {
-            f"{column}={value}": (column, "==", value)
-            for column in groups
-            for value in np.unique(_column(X, column)).tolist()
-        }
+        groups = {f"{key}={value}": (key, "==", value) for key in groups for value in _categories(X, key)}
     conditions: dict[str, Callable | tuple | list] = named_conditions(groups)
     names = list(conditions)
     for size in range(2, order + 1):

@@ -1,7 +1,9 @@
 """The orders in which a published experiment saw its rows."""
 
+from numbers import Integral
+
 import numpy as np
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, check_scalar, column_or_1d
 
 PAPER_SEEDS = (473, 503, 623, 550, 692, 989, 617, 458, 301, 205)
 
@@ -27,6 +29,7 @@ def shuffled_orders(n_rows, seeds=PAPER_SEEDS):
     >>> next(shuffled_orders(5))
     array([3, 4, 2, 1, 0])
     """
+    check_scalar(n_rows, "n_rows", Integral, min_val=0)
     for seed in seeds:
         yield check_random_state(seed).permutation(n_rows)
 
@@ -54,7 +57,9 @@ def sorted_order(key, *, seed=None, descending=False):
     >>> sorted_order([2, 1, 2, 1])
     array([1, 3, 0, 2])
     """
-    key = np.asarray(key)
+    key = column_or_1d(key)
+    if (key != key).any():
+        raise ValueError("key holds missing values, which have no place in an order; expected none.")
     order = np.arange(len(key)) if seed is None else check_random_state(seed).permutation(len(key))
     order = order[np.argsort(key[order], kind="stable")]
     return order[::-1] if descending else order

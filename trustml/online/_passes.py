@@ -71,19 +71,29 @@ def _sequential():
         yield
 
 
+def _lost_inverse(X, decay, dtype):
+    forgetting = "" if decay in (None, 1.0) else ", or a forgetting_factor nearer to 1"
+    return ValueError(
+        f"X holds magnitudes up to {np.abs(X).max():.0e}, with which the inverse of ridge regression lost all digits "
+        f"of {np.dtype(dtype).name}; expected features of similar scale (standardise X), a larger alpha{forgetting}."
+    )
+
+
 def ridge_rows(state, X, y, weight, awake, *, fit_intercept, decay=None, dtype=np.float64, with_leverage=True):
     """One exact pass: state after the rows, and per row and awake group the prediction and leverage before it.
 
     Arrays are (n, d), (n,), (n,) and boolean (n, G); the tables that come back are (n, G), zero where asleep, and so
-    are leverages that are not asked for. The state is float64 and handed over: a few rows are written into its
+    are leverages that are not asked for. The state is float64 and handed over: a single row is written into its
     arrays. ``dtype`` is that of the arithmetic within a batch.
     """
     prediction, leverage = np.zeros(awake.shape), np.zeros(awake.shape)
     if len(y) <= FEW_ROWS:
+        if len(y) > 1:  # a later row may be refused, and then the earlier ones leave no trace
+            state = RidgeState(*(field.copy() for field in state))
         for t in range(len(y)):
             groups = np.flatnonzero(awake[t])
             prediction[t, groups], leverage[t, groups] = _ridge_row(
-                state, groups, X[t], y[t], weight[t], decay or 1.0, fit_intercept
+                state, groups, X[t], y[t], weight[t], 1.0 if decay is None else decay, fit_intercept
             )
         return state, prediction, leverage
 
@@ -109,10 +119,7 @@ def ridge_rows(state, X, y, weight, awake, *, fit_intercept, decay=None, dtype=n
         if with_leverage:
             leverage[row, group] = np.asarray(h)[group, slot]
         if not np.isfinite(new.coef).all():
-            raise ValueError(
-                f"X holds magnitudes up to {np.abs(X).max():.0e}, with which the inverse of ridge regression loses all "
-                f"digits of {np.dtype(dtype).name}; expected features of similar scale: standardise X first."
-            )
+            raise _lost_inverse(X, decay, dtype)
         # asarray of a JAX array is read-only; the state is NumPy's own.
         return RidgeState(*(np.array(field, dtype=np.float64) for field in new)), prediction, leverage
 
@@ -136,7 +143,10 @@ def _ridge_row(state, groups, x, y, weight, decay, fit_intercept):
     if weight > 0:
         after = decay * before + weight
         counted = weight * decay * before / after if fit_intercept else np.full(len(groups), weight)
-        gain = counted / (decay + counted * spread)
+        pivot = decay + counted * spread
+        if not ((pivot > 0) & np.isfinite(pivot)).all():
+            raise _lost_inverse(x, decay, np.float64)
+        gain = counted / pivot
         covariance[groups] = (P - gain[:, None, None] * (Pz[:, :, None] * Pz[:, None, :])) / decay
         coef[groups] = theta + (gain * (target - fitted))[:, None] * Pz
         if fit_intercept:

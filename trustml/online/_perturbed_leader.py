@@ -1,6 +1,7 @@
 """Online combinatorial optimisation for overlapping groups, through the user's own solver."""
 
 from collections.abc import Callable
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils.validation import check_scalar
@@ -86,10 +87,10 @@ class FollowPerturbedLeader:
         if not callable(oracle):
             raise TypeError(f"oracle must be callable; got {oracle!r}.")
         self.oracle = oracle
-        self.n_elements = check_scalar(n_elements, "n_elements", int, min_val=1)
-        self.noise = check_scalar(noise, "noise", (int, float), min_val=0)
-        self.max_cost = check_scalar(max_cost, "max_cost", (int, float), min_val=0, include_boundaries="neither")
-        self.n_groups = check_scalar(n_groups, "n_groups", int, min_val=0)
+        self.n_elements = check_scalar(n_elements, "n_elements", Integral, min_val=1)
+        self.noise = check_scalar(noise, "noise", Real, min_val=0)
+        self.max_cost = check_scalar(max_cost, "max_cost", Real, min_val=0, include_boundaries="neither")
+        self.n_groups = check_scalar(n_groups, "n_groups", Integral, min_val=0)
         self.include_always = bool(include_always)
         if not (n_groups or include_always):
             raise ValueError("include_always=False leaves no learner without groups.")

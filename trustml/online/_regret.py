@@ -1,8 +1,12 @@
 """Regret accounting: the best linear model of every group in hindsight, from Gram matrices alone."""
 
-import numpy as np
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from numbers import Real
 
+import numpy as np
+from sklearn.utils import check_array, check_consistent_length, check_scalar, column_or_1d
+
+from trustml._sklearn import check_sample_weight
+from trustml._validation import check_magnitude
 from trustml.online._membership import membership_from_table
 from trustml.online._passes import one_blas_thread
 
@@ -119,11 +123,13 @@ def group_hindsight(X, y, membership, *, fit_intercept=True, alpha=0.0, sample_w
     >>> group_hindsight([[0.0], [1.0], [2.0], [5.0]], [0.0, 1.0, 2.0, 0.0], [[1, 1], [1, 1], [1, 1], [0, 1]]).round(3)
     array([0.   , 2.679])
     """
-    X = check_array(X, dtype=np.float64, input_name="X")
-    y = column_or_1d(y, dtype=np.float64)
+    check_scalar(alpha, "alpha", Real, min_val=0)
+    X = check_magnitude(check_array(X, dtype=np.float64, input_name="X"), "X")
+    y = check_array(column_or_1d(y), dtype=np.float64, ensure_2d=False, input_name="y")
+    check_magnitude(y, "y")
     check_consistent_length(X, y)
     awake, _ = membership_from_table(membership, len(y))
-    weight = np.ones(len(y)) if sample_weight is None else column_or_1d(sample_weight, dtype=np.float64)
-    check_consistent_length(X, weight)
+    weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    check_magnitude(weight, "sample_weight")
     rows = stacked_rows(X, y, origin_of(X, y, fit_intercept))
     return hindsight_loss(group_moments(rows, weight, awake), fit_intercept=fit_intercept, penalty=alpha)

@@ -6,18 +6,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from trustml._sklearn import Interval, StrOptions, check_sample_weight, fit_context
-from trustml._validation import check_magnitude
+from trustml._sklearn import Interval, StrOptions, fit_context
+from trustml.online._input import check_float32_is_safe, check_stream_goes_on, stream_parameters, stream_rows
 from trustml.online._kernels import RidgeState
 from trustml.online._passes import chunks, new_ridge, ridge_rows
-
-
-def check_float32_is_safe(dtype, alpha):
-    """float32 loses the inverse of a nearly singular matrix within a few blocks."""
-    if dtype == "float32" and alpha < 1e-2:
-        raise ValueError(
-            f"dtype='float32' needs alpha >= 0.01, below which rounding destroys the inverse; got alpha={alpha}."
-        )
 
 
 class OnlineRidge(RegressorMixin, BaseEstimator):
@@ -141,19 +133,12 @@ class OnlineRidge(RegressorMixin, BaseEstimator):
 
     def _advance(self, X, y, sample_weight, *, reset):
         check_float32_is_safe(self.dtype, self.alpha)
-        X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, y_numeric=True)
-        check_magnitude(X, "X", self.dtype)
-        check_magnitude(y, "y", self.dtype)
-        y = y.astype(np.float64, copy=False)
-        if sample_weight is None:
-            weight = np.ones(len(y))
-        else:
-            weight = check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=not reset
-            )
-            check_magnitude(weight, "sample_weight", self.dtype)
+        if not reset:
+            check_stream_goes_on(self._began_with, self)
+        X, y, weight = stream_rows(self, X, y, sample_weight, reset=reset)
         if reset:
             self._store(new_ridge(1, X.shape[1], self.alpha))
+            self._began_with = stream_parameters(self, ("alpha", "fit_intercept"))
             self.n_samples_seen_ = 0
         prediction, leverage = np.zeros(len(y)), np.zeros(len(y))
         for chunk in chunks(len(y)):

@@ -360,7 +360,7 @@ def test_make_intersections():
     assert list(make_intersections(["sex", "race"], X=people, min_rows=2)) == list(groups)[:4]
     assert list(make_intersections({"young": ("age", "<", 35)}, order=3)) == ["young"]
     assert pickle.loads(pickle.dumps(groups)) == groups
-    with pytest.raises(ValueError, match="order must be at least 1"):
+    with pytest.raises(ValueError, match="order must be an integer of at least 1"):
         make_intersections(groups, order=0)
 
 

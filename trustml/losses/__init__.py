@@ -1,17 +1,50 @@
 """Losses as pure functions of JAX."""
 
+from trustml.losses._correction import backward_correction, forward_correction
+from trustml.losses._hinge import crammer_singer, weston_watkins
+from trustml.losses._ldr import aldr_kl, aldr_temperature, ldr_kl, ldr_topk_kl
+from trustml.losses._normalize import normalize_scores
 from trustml.losses._proxies import arcface_loss, cosface_loss, proxy_anchor_loss
 from trustml.losses._ranking import multi_similarity_loss, recall_at_k_loss, smooth_ap_loss, triplet_loss
+from trustml.losses._registry import LOSSES, PAPER_GRIDS, get_loss
+from trustml.losses._softmax import (
+    agce,
 from trustml.losses._tcm import contrastive_loss, tcm_loss
 
 __all__ = [
+    "LOSSES",
+    "PAPER_GRIDS",
+    "agce",
+    "aldr_kl",
+    "aldr_temperature",
     "arcface_loss",
+    "aul",
+    "backward_correction",
     "contrastive_loss",
     "cosface_loss",
+    "crammer_singer",
+    "cross_entropy",
+    "focal",
+    "forward_correction",
+    "gce",
+    "get_loss",
+    "js",
+    "ldr_kl",
+    "ldr_topk_kl",
+    "mae",
+    "mse",
     "multi_similarity_loss",
+    "nce",
+    "nce_plus",
+    "normalize_scores",
     "proxy_anchor_loss",
+    "rce",
     "recall_at_k_loss",
+    "rll",
+    "sce",
     "smooth_ap_loss",
     "tcm_loss",
+    "tgce",
     "triplet_loss",
+    "weston_watkins",
 ]

@@ -9,6 +9,20 @@ from trustml.losses._ranking import multi_similarity_loss, recall_at_k_loss, smo
 from trustml.losses._registry import LOSSES, PAPER_GRIDS, get_loss
 from trustml.losses._softmax import (
     agce,
+    aul,
+    cross_entropy,
+    focal,
+    gce,
+    js,
+    mae,
+    mse,
+    nce,
+    nce_plus,
+    rce,
+    rll,
+    sce,
+    tgce,
+)
 from trustml.losses._tcm import contrastive_loss, tcm_loss
 
 __all__ = [

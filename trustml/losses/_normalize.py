@@ -43,9 +43,10 @@ def normalize_scores(logits, normalize="softplus", *, where=None):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from trustml.losses import normalize_scores
-    >>> print(normalize_scores([2.0, 1.0, 0.0, -1.0], "softplus").round(3))
-    [1.913 1.181 0.624 0.282]
+    >>> np.asarray(normalize_scores([2.0, 1.0, 0.0, -1.0]), float).round(3)
+    array([1.913, 1.181, 0.624, 0.282])
     """
     logits = jnp.asarray(logits)
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))

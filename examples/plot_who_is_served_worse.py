@@ -27,7 +27,7 @@ membership.sum()
 # model for all, so the books compare the two on the same rows. Its regret is the loss on the rows of a group minus that
 # of the best linear model for these rows, chosen with all of them in sight. Per row, these groups are served worst:
 model = GroupwiseRegressor(target_range=(0, 1), clip=False).fit(X, y, membership)
-report = pd.DataFrame(dict(model.regret_report())).set_index("group")
+report = pd.DataFrame(model.regret_report()).set_index("group")
 (report["always_regret"] / report["n_rows"]).sort_values(ascending=False).round(4)
 
 # %%
@@ -48,7 +48,7 @@ GroupRegretDisplay.from_estimator(model)
 # expected loss of each group, minus that of its best ridge model in hindsight, stays below a bound that is known while
 # the stream runs. On real people it is far from tight: a promise, not an estimate.
 clipped = GroupwiseRegressor(target_range=(0, 1), record=None).fit(X, y, membership)
-books = pd.DataFrame(dict(clipped.regret_report())).set_index("group")
+books = pd.DataFrame(clipped.regret_report()).set_index("group")
 pd.DataFrame(
     {
         "excess": books["expected_loss"] - books["penalised_hindsight_loss"],
@@ -71,11 +71,11 @@ groups = {
     "old": ("age", ">", 50),
 }
 small = GroupwiseRegressor(groups=groups, target_range=(25, 346)).fit(frame, target)
-report = pd.DataFrame(dict(small.regret_report())).set_index("group")
+report = pd.DataFrame(small.regret_report()).set_index("group")
 (report[["always_loss", "expected_loss", "mixture_loss"]] / 321**2).round(2)
 
 # %%
 # Intersections of groups are groups, too: nothing asks for a partition.
 crossed = GroupwiseRegressor(groups=make_intersections(groups), target_range=(25, 346)).fit(frame, target)
-report = pd.DataFrame(dict(crossed.regret_report())).set_index("group")
+report = pd.DataFrame(crossed.regret_report()).set_index("group")
 report.loc[report["n_rows"] > 0, ["n_rows", "always_loss", "expected_loss"]].round(0)

@@ -9,19 +9,19 @@ import numpy as np
 from trustml import losses
 from trustml._networks import Network
 
-PAIR_LOSSES = {
+PAIR_LOSSES: dict[str, Callable] = {
     "contrastive": losses.contrastive_loss,
     "multi_similarity": losses.multi_similarity_loss,
     "triplet": losses.triplet_loss,
     "smooth_ap": losses.smooth_ap_loss,
     "recall_at_k": losses.recall_at_k_loss,
 }
-PROXY_LOSSES = {
+PROXY_LOSSES: dict[str, Callable] = {
     "proxy_anchor": losses.proxy_anchor_loss,
     "arcface": losses.arcface_loss,
     "cosface": losses.cosface_loss,
 }
-BASE_LOSSES = {"none": None} | PAIR_LOSSES | PROXY_LOSSES
+BASE_LOSSES: dict[str, Callable | None] = {"none": None} | PAIR_LOSSES | PROXY_LOSSES
 
 
 @dataclass(frozen=True)

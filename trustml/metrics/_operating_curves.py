@@ -216,7 +216,7 @@ def opis_of(curves) -> float:
 
 def epsilon_opis_of(curves, epsilon=0.1, c=1.0) -> float:
     """:func:`epsilon_opis_score` of curves."""
-    if not (np.isscalar(epsilon) and 0 < epsilon <= 1):
+    if not 0 < epsilon <= 1:
         raise ValueError(f"epsilon={epsilon!r}; expected a number in (0, 1].")
     if _undefined(curves):
         return np.nan

@@ -158,7 +158,8 @@ def kth_closest_negatives(data: Embedded, ranks) -> NDArray:
                     sample[high] if high > 0 and p > s else np.inf,
                 )
             )
-        above, inside = np.zeros(len(brackets), np.int64), [[] for _ in brackets]
+        above = np.zeros(len(brackets), np.int64)
+        inside: list[list[NDArray]] = [[] for _ in brackets]
         for first, start, block in data.blocks():
             block = _negatives(data, first, start, block).ravel()
             near = block[block >= min(low for low, _ in brackets)]
@@ -204,7 +205,8 @@ def accepted_pairs(data: Embedded, thresholds) -> tuple[NDArray, NDArray]:
         positive += np.bincount(a[same] * n_bins + bins[same], minlength=len(positive))
         for end in (a[~same], b[~same]):
             negative += np.bincount(end * n_bins + bins[~same], minlength=len(negative))
-    return tuple(np.cumsum(counts.reshape(n_classes, n_bins), axis=1)[:, :-1] for counts in (positive, negative))
+    positive, negative = (counts.reshape(n_classes, n_bins).cumsum(axis=1) for counts in (positive, negative))
+    return positive[:, :-1], negative[:, :-1]
 
 
 def accepted_class_pairs(data: Embedded, threshold: float) -> sparse.csr_array:

@@ -25,6 +25,7 @@ _SUBMODULE_OF = {
     "LInCo": "fairness",
     "LeaveOneOut": "valuation",
     "OnlineRidge": "online",
+    "OperatingCurveDisplay": "inspection",
     "PairVerifier": "metric_learning",
     "PredictiveMultiplicity": "fairness",
     "SPCRegressor": "uncertainty",

@@ -2,5 +2,6 @@
 
 from trustml.inspection._data_values import DataValueDisplay
 from trustml.inspection._group_regret import GroupRegretDisplay
+from trustml.inspection._operating_curves import OperatingCurveDisplay
 
-__all__ = ["DataValueDisplay", "GroupRegretDisplay"]
+__all__ = ["DataValueDisplay", "GroupRegretDisplay", "OperatingCurveDisplay"]

@@ -21,7 +21,7 @@ PROXY_LOSSES: dict[str, Callable] = {
     "arcface": losses.arcface_loss,
     "cosface": losses.cosface_loss,
 }
-BASE_LOSSES: dict[str, Callable | None] = {"none": None} | PAIR_LOSSES | PROXY_LOSSES
+BASE_LOSSES = ("none", *PAIR_LOSSES, *PROXY_LOSSES)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def bind_base_loss(base_loss, parameters):
         if given:
             raise ValueError(f"base_loss_params={given!r} has no meaning for base_loss={base_loss!r}; expected None.")
         return {}, ()
-    signature = inspect.signature(BASE_LOSSES[base_loss]).parameters
+    signature = inspect.signature((PAIR_LOSSES | PROXY_LOSSES)[base_loss]).parameters
     known = {name: p.default for name, p in signature.items() if p.kind is p.KEYWORD_ONLY and p.default is not None}
     unknown = sorted(set(given) - set(known))
     if unknown:

@@ -172,8 +172,9 @@ def main():
         )
     y, y_new = parts[0][2:]
     text += (
-        f"\n\nMeans over {arguments.seeds} splits; {len(np.unique(y))} classes with {len(y)} rows to train and calibrate "
-        f"on, {len(np.unique(y_new))} unseen ones with {len(y_new)} rows (of the first split). CPU seconds include compilation. {time.strftime('%d %B %Y')}; {machine('metric-learn')}."
+        f"\n\nMeans over {arguments.seeds} splits; {len(np.unique(y))} classes with {len(y)} rows to train and "
+        f"calibrate on, {len(np.unique(y_new))} unseen ones with {len(y_new)} rows (of the first split). CPU seconds "
+        f"include compilation. {time.strftime('%d %B %Y')}; {machine('metric-learn')}."
     )
     print(text)
     if arguments.write:

@@ -238,9 +238,9 @@ def main():
         lines.append([f"OPIS, N={arguments.large_rows:,}, 600 classes; s", f"{taken:.1f}", "", "", ""])
     text = table(["what", "trustml", "peer", "ratio", "to reach"], lines)
     text += (
-        f"\n\nfloat32, 64 dimensions, 4 rows per class in a batch. CPU time, median of {arguments.turns} turns (range; 3 "
-        f"turns of B=1024 and of OPIS), compiled before; values and gradients agree. {time.strftime('%d %B %Y')}; "
-        f"{machine('torch', 'pytorch-metric-learning')}."
+        f"\n\nfloat32, 64 dimensions, 4 rows per class in a batch. CPU time, compiled before, median of "
+        f"{arguments.turns} turns (range; 3 turns of B=1024 and of OPIS); values and gradients agree. "
+        f"{time.strftime('%d %B %Y')}; {machine('torch', 'pytorch-metric-learning')}."
     )
     print(text)
     if arguments.write:

@@ -11,6 +11,7 @@ from trustml.datasets._groupwise import (
     make_groupwise_regression,
     medical_costs_stream,
 )
+from trustml.datasets._open_world import make_open_world
 from trustml.datasets._openml import fetch_valuation_table
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "make_groupwise_regression",
     "make_mislabelled_classification",
     "make_noisy_sources",
+    "make_open_world",
     "medical_costs_stream",
 ]

@@ -11,7 +11,6 @@ into benchmarks/README.md.
 import argparse
 import time
 import warnings
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,16 +25,21 @@ from trustml.metric_learning import PairVerifier, TCMEmbedding, train_test_class
 from trustml.metrics import class_operating_curves, open_world_report, threshold_at_far
 
 
-def peer(model):
-    """After standardisation and 64 principal components, which all the peers need to finish."""
-    return PairVerifier(make_pipeline(StandardScaler(), PCA(64, random_state=0), model), random_state=0)
+def reduced(model, data):
+    """After 64 principal components, which the peers need to finish. Pixels have one unit, the leaves' features many."""
+    first = [StandardScaler()] if data == "leaves" else []
+    return make_pipeline(*first, PCA(64, random_state=0), model)
 
 
-def peers(with_slow):
+def peer(model, data):
+    return PairVerifier(reduced(model, data), random_state=0)
+
+
+def peers(data, with_slow):
     methods = {
-        "cosine of the standardised rows": partial(PairVerifier, StandardScaler(), random_state=0),
-        "LDA": lambda: peer(LinearDiscriminantAnalysis()),
-        "NCA": lambda: peer(NeighborhoodComponentsAnalysis(n_components=32, max_iter=50, random_state=0)),
+        "cosine of the rows": lambda: PairVerifier(reduced(None, data)[:-1], random_state=0),
+        "LDA": lambda: peer(LinearDiscriminantAnalysis(), data),
+        "NCA": lambda: peer(NeighborhoodComponentsAnalysis(n_components=32, max_iter=50, random_state=0), data),
     }
     try:
         import metric_learn
@@ -43,8 +47,12 @@ def peers(with_slow):
         return methods
     mend_metric_learn()
     if with_slow:
-        methods["LMNN"] = lambda: peer(metric_learn.LMNN(n_components=32, max_iter=50, learn_rate=1e-6, random_state=0))
-        methods["ITML"] = lambda: peer(metric_learn.ITML_Supervised(n_constraints=2000, max_iter=50, random_state=0))
+        methods["LMNN"] = lambda: peer(
+            metric_learn.LMNN(n_components=32, max_iter=50, learn_rate=1e-6, random_state=0), data
+        )
+        methods["ITML"] = lambda: peer(
+            metric_learn.ITML_Supervised(n_constraints=2000, max_iter=50, random_state=0), data
+        )
     return methods
 
 
@@ -61,33 +69,57 @@ def mend_metric_learn():
     util.check_array, util.check_X_y = renamed(util.check_array), renamed(util.check_X_y)
 
 
-def own(**parameters):
-    return lambda: TCMEmbedding(random_state=0, **parameters)
+def own(components=None, **parameters):
+    """TCMEmbedding, after principal components if their number is given."""
+    model = TCMEmbedding(random_state=0, **parameters)
+    if components is None:
+        return lambda: model
+    return lambda: AfterComponents(model, PCA(components, random_state=0))
+
+
+class AfterComponents:
+    """An embedding of principal components, with what the table asks of it."""
+
+    def __init__(self, model, reduction):
+        self.model, self.reduction = model, reduction
+
+    def fit(self, X, y):
+        self.model.fit(self.reduction.fit_transform(X), y)
+        self.classes_, self.threshold_ = self.model.classes_, self.model.threshold_
+        return self
+
+    def transform(self, X):
+        return self.model.transform(self.reduction.transform(X))
+
+
+def contrastive(positive, negative, **parameters):
+    margins = {"positive_margin": positive, "negative_margin": negative}
+    return own(base_loss="contrastive", base_loss_params=margins, **parameters)
 
 
 LEAVES = {
     "TCMEmbedding, defaults": own(),
     "the same without TCM": own(tcm_weight=0.0),
     "the same from principal directions": own(init="pca"),
-    "contrastive": own(base_loss="contrastive", tcm_weight=0.0),
-    "contrastive + TCM": own(base_loss="contrastive"),
-    "contrastive (margins 0.5)": own(
-        base_loss="contrastive", base_loss_params={"positive_margin": 0.5, "negative_margin": 0.5}, tcm_weight=0.0
-    ),
-    "contrastive (margins 0.5) + TCM": own(
-        base_loss="contrastive", base_loss_params={"positive_margin": 0.5, "negative_margin": 0.5}
-    ),
+    "contrastive": contrastive(1.0, 0.0, tcm_weight=0.0),
+    "contrastive + TCM": contrastive(1.0, 0.0),
+    "contrastive, margins 1 and 0.5": contrastive(1.0, 0.5, tcm_weight=0.0),
+    "contrastive, margins 1 and 0.5 + TCM": contrastive(1.0, 0.5),
+    "contrastive, margins 0.9 and 0.4": contrastive(0.9, 0.4, tcm_weight=0.0),
+    "contrastive, margins 0.9 and 0.4 + TCM": contrastive(0.9, 0.4),
     "Proxy-Anchor": own(base_loss="proxy_anchor", tcm_weight=0.0),
     "Proxy-Anchor + TCM": own(base_loss="proxy_anchor"),
 }
-MLP = {"hidden_layer_sizes": (256,), "n_components": 64}
+MLP = {"hidden_layer_sizes": (256,), "n_components": 64, "max_iter": 50}
 OMNIGLOT = {
-    "TCMEmbedding, defaults": own(),
-    "linear, from principal directions": own(init="pca"),
-    "MLP 256": own(**MLP),
-    "MLP 256, without TCM": own(**MLP, tcm_weight=0.0),
-    "MLP 256, contrastive": own(**MLP, base_loss="contrastive", tcm_weight=0.0),
-    "MLP 256, contrastive + TCM": own(**MLP, base_loss="contrastive"),
+    "TCMEmbedding of pixels": own(),
+    "TCMEmbedding of 64 components": own(64),
+    "the same, 50 epochs": own(64, max_iter=50),
+    "MLP 256 of pixels, 50 epochs": own(**MLP),
+    "MLP 256 of 64 components, 50 epochs": own(64, **MLP),
+    "the same without TCM": own(64, **MLP, tcm_weight=0.0),
+    "MLP, contrastive": own(64, **MLP, base_loss="contrastive", tcm_weight=0.0),
+    "MLP, contrastive + TCM": own(64, **MLP, base_loss="contrastive"),
 }
 
 
@@ -155,7 +187,7 @@ def main():
 
     split, methods = {"leaves": (leaves, LEAVES), "omniglot": (omniglot, OMNIGLOT)}[arguments.data]
     found = {}
-    for name, make in (peers(arguments.slow_peers) | methods).items():
+    for name, make in (peers(arguments.data, arguments.slow_peers) | methods).items():
         parts = [split(arguments.data_dir, seed) for seed in range(arguments.seeds)]
         found[name] = np.array([measure(make(), *part) for part in parts])
         print(name, found[name].mean(axis=0).round(4), flush=True)

@@ -76,8 +76,8 @@ def contrastive_loss(
     embeddings,
     labels,
     *,
-    positive_margin=0.9,
-    negative_margin=0.4,
+    positive_margin=1.0,
+    negative_margin=0.0,
     sample_weight=None,
     reference=None,
     reference_labels=None,
@@ -90,8 +90,9 @@ def contrastive_loss(
     ----------
     embeddings, labels, sample_weight, reference, reference_labels
         As in :func:`tcm_loss`.
-    positive_margin, negative_margin : float, default=0.9 and 0.4
-        Cosines that pairs of one label are to exceed, and pairs of two to stay below.
+    positive_margin, negative_margin : float, default=1.0 and 0.0
+        Cosines that pairs of one label are to exceed, and pairs of two to stay below. The defaults are margins 0 and 1
+        on the distance ``1 - s``.
 
     Returns
     -------
@@ -106,7 +107,7 @@ def contrastive_loss(
     >>> import jax.numpy as jnp
     >>> from trustml.losses import contrastive_loss
     >>> round(float(contrastive_loss(jnp.array([[1.0, 0], [0, 1.0], [1.0, 1.0]]), jnp.array([0, 0, 1]))), 4)
-    1.2071
+    1.7071
     """
     pairs = all_pairs(embeddings, labels, sample_weight, reference, reference_labels)
     below, above = positive_margin - pairs.similarity, pairs.similarity - negative_margin

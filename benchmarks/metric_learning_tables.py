@@ -26,7 +26,7 @@ from trustml.metrics import class_operating_curves, open_world_report, threshold
 
 
 def reduced(model, data):
-    """After 64 principal components, which the peers need to finish. Pixels have one unit, the leaves' features many."""
+    """After 64 principal components, which the peers need to finish. Pixels have one unit, features of leaves many."""
     first = [StandardScaler()] if data == "leaves" else []
     return make_pipeline(*first, PCA(64, random_state=0), model)
 

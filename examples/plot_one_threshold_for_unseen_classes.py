@@ -8,8 +8,8 @@ deployed?
 """
 
 # %%
-# One hundred classes, of which half are there to train on. Classes differ in 16 hidden directions out of 100, and some
-# are wider than others. To know the truth later, the other fifty classes are kept away from everything that follows.
+# One hundred classes, of which half are there to train on. Classes differ in 8 hidden directions out of 40, and some are
+# wider than others. To know the truth later, the other fifty classes are kept away from everything that follows.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -20,34 +20,34 @@ from trustml.inspection import OperatingCurveDisplay
 from trustml.metric_learning import ClassDisjointKFold, PairVerifier, TCMEmbedding, train_test_class_split
 from trustml.metrics import class_operating_curves, open_world_report, threshold_at_far
 
-X, y = make_open_world(random_state=0)
-X, X_new, y, y_new = train_test_class_split(X, y=y, test_size=0.5, random_state=0)
+X_all, y_all = make_open_world(n_features=40, n_informative=8, spread=(0.2, 0.6), random_state=0)
+X, X_new, y, y_new = train_test_class_split(X_all, y=y_all, test_size=0.5, random_state=0)
 model = TCMEmbedding(random_state=0).fit(X, y)
 len(model.classes_), len(model.calibration_classes_)
 
 # %%
 # The threshold is to accept no more than 1 % of the pairs of two classes. ``fit`` trained on 40 classes and set it on
-# the 10 others. The usual way sets it on the classes that were trained on. On the fifty unseen classes:
-Z_new = model.transform(X_new)
-trained = np.isin(y, model.classes_)
-thresholds = {
-    "set on the training classes": threshold_at_far(model.transform(X[trained]), y[trained], n_resamples=0).threshold,
-    "set on classes held out": 1 - model.threshold_,
-}
-rows = {}
-for name, threshold in thresholds.items():
-    curves = class_operating_curves(Z_new, y_new, thresholds=[threshold])
-    rows[name] = {
-        "threshold on the cosine": 1 - threshold,
-        "false accepts": curves.mean_far[0],
-        "true accepts": 1 - curves.mean_frr[0],
-        "false accepts, worst class": curves.far.max(),
+# the 10 others; the usual way is to set it on the classes that were trained on. Both, over five splits of the classes,
+# on those that are unseen in each:
+rows = []
+for seed in range(5):
+    parts = train_test_class_split(X_all, y=y_all, test_size=0.5, random_state=seed)
+    fitted = TCMEmbedding(random_state=seed).fit(parts[0], parts[2])
+    trained = np.isin(parts[2], fitted.classes_)
+    Z = fitted.transform(parts[0][trained])
+    thresholds = {
+        "set on the training classes": threshold_at_far(Z, parts[2][trained], n_resamples=0).threshold,
+        "set on classes held out": 1 - fitted.threshold_,
     }
-pd.DataFrame(rows).T.round(3)
+    for name, threshold in thresholds.items():
+        curves = class_operating_curves(fitted.transform(parts[1]), parts[3], thresholds=[threshold])
+        row = {"split": seed, "threshold": name, "false accepts": curves.mean_far[0]}
+        rows.append(row | {"true accepts": 1 - curves.mean_frr[0], "false accepts, worst class": curves.far.max()})
+pd.DataFrame(rows).groupby("threshold").mean().drop(columns="split").round(3)
 
 # %%
 # Training has moved the classes that it saw apart, so they say little of others. Ten classes are few, though, and
-# ``fit`` says how few: the interval comes from resampling classes, and it holds the rate that was realised.
+# ``fit`` says how few. For the first split:
 model.threshold_far_, model.threshold_far_interval_.round(4)
 
 # %%
@@ -61,7 +61,8 @@ OperatingCurveDisplay.from_estimator(model, X_new, y_new, ax=axes[1])
 # Others have thresholds, too
 # ---------------------------
 # :class:`~trustml.metric_learning.PairVerifier` holds classes out around any transformer. A low OPIS alone means little
-# (an embedding that is useless for all classes has one), so it stands beside the mean utility.
+# (an embedding that is useless for all classes has one), so it stands beside the mean utility. Base losses differ by
+# more than what TCM adds, and on these classes the contrastive one does better alone: compare them on classes held out.
 methods = {
     "rows as they are": PairVerifier(random_state=0),
     "linear discriminants": PairVerifier(LinearDiscriminantAnalysis(), random_state=0),
@@ -97,6 +98,4 @@ pd.Series(
 # Choosing parameters must not look at the classes that it trains on either:
 # ``GridSearchCV(TCMEmbedding(), ..., cv=ClassDisjointKFold())``.
 for train, test in ClassDisjointKFold(n_splits=3, shuffle=True, random_state=0).split(X, y):
-    print(
-        round(TCMEmbedding(random_state=0, calibration_fraction=0).fit(X[train], y[train]).score(X[test], y[test]), 3)
-    )
+    print(round(model.set_params(calibration_fraction=0).fit(X[train], y[train]).score(X[test], y[test]), 3))

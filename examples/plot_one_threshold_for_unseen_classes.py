@@ -8,8 +8,8 @@ deployed?
 """
 
 # %%
-# One hundred classes, of which half are there to train on. Classes differ in 8 hidden directions out of 40, and some are
-# wider than others. To know the truth later, the other fifty classes are kept away from everything that follows.
+# One hundred classes, of which half are there to train on. Classes differ in 8 hidden directions out of 40, and some
+# are wider than others. To know the truth later, the other fifty classes are kept away from everything that follows.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd

@@ -5,6 +5,7 @@ from trustml.losses._hinge import crammer_singer, weston_watkins
 from trustml.losses._ldr import aldr_kl, aldr_temperature, ldr_kl, ldr_topk_kl
 from trustml.losses._normalize import normalize_scores
 from trustml.losses._proxies import arcface_loss, cosface_loss, proxy_anchor_loss
+from trustml.losses._quantile import crossing_penalty, pinball
 from trustml.losses._ranking import multi_similarity_loss, recall_at_k_loss, smooth_ap_loss, triplet_loss
 from trustml.losses._registry import LOSSES, PAPER_GRIDS, get_loss
 from trustml.losses._softmax import (
@@ -38,6 +39,7 @@ __all__ = [
     "cosface_loss",
     "crammer_singer",
     "cross_entropy",
+    "crossing_penalty",
     "focal",
     "forward_correction",
     "gce",
@@ -51,6 +53,7 @@ __all__ = [
     "nce",
     "nce_plus",
     "normalize_scores",
+    "pinball",
     "proxy_anchor_loss",
     "rce",
     "recall_at_k_loss",

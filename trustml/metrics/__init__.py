@@ -13,17 +13,20 @@ from trustml.metrics._quantile import (
     weighted_interval_score,
 )
 from trustml.metrics._retrieval import map_at_r, recall_at_k
+from trustml.metrics._shots import balanced_mean_absolute_error, geometric_mean_absolute_error, shot_report
 from trustml.metrics._split_point import split_point_stats
 from trustml.metrics._verification import equal_error_rate, far_frr_curve, tar_at_far, threshold_at_far
 
 __all__ = [
     "QuantileScorer",
+    "balanced_mean_absolute_error",
     "class_operating_curves",
     "detection_auroc",
     "detection_recall",
     "epsilon_opis_score",
     "equal_error_rate",
     "far_frr_curve",
+    "geometric_mean_absolute_error",
     "map_at_r",
     "map_at_r_scorer",
     "mean_quantile_loss",
@@ -35,6 +38,7 @@ __all__ = [
     "quantile_crps",
     "quantile_pit",
     "recall_at_k",
+    "shot_report",
     "split_point_stats",
     "tar_at_far",
     "tar_at_far_scorer",

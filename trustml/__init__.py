@@ -10,12 +10,15 @@ __version__ = "0.1.0"
 
 _SUBMODULE_OF = {
     "AdaNormalHedge": "online",
+    "BalancedTestSplit": "imbalanced",
     "BetaShapley": "valuation",
     "ClassDisjointKFold": "metric_learning",
+    "ConRRegressor": "imbalanced",
     "DataBanzhaf": "valuation",
     "DataOOB": "valuation",
     "DataShapley": "valuation",
     "DataValueDisplay": "inspection",
+    "DenseWeight": "imbalanced",
     "ExactShapley": "valuation",
     "FollowPerturbedLeader": "online",
     "ForestQuantileRegressor": "quantile",
@@ -25,6 +28,7 @@ _SUBMODULE_OF = {
     "GroupwiseRegressor": "online",
     "KNNShapley": "valuation",
     "LInCo": "fairness",
+    "LabelDistributionSmoothing": "imbalanced",
     "LeaveOneOut": "valuation",
     "LinearQuantileRegressor": "quantile",
     "NeuralQuantileRegressor": "quantile",
@@ -33,23 +37,16 @@ _SUBMODULE_OF = {
     "PairVerifier": "metric_learning",
     "PredictiveMultiplicity": "fairness",
     "QuantileAggregator": "quantile",
+    "ReweightedRegressor": "imbalanced",
+    "SMOGN": "imbalanced",
+    "SMOTER": "imbalanced",
     "SPCRegressor": "uncertainty",
+    "ShotDisplay": "inspection",
     "Specialists": "online",
     "TCMEmbedding": "metric_learning",
     "all_estimators": "_discovery",
 }
-_SUBMODULES = (
-    "datasets",
-    "fairness",
-    "inspection",
-    "losses",
-    "metric_learning",
-    "metrics",
-    "online",
-    "quantile",
-    "uncertainty",
-    "valuation",
-)
+_SUBMODULES = ("datasets", "fairness", "imbalanced", "inspection", "losses", "metric_learning", "metrics", "online", "quantile", "uncertainty", "valuation")
 
 __all__ = [*_SUBMODULE_OF, *_SUBMODULES, "__version__"]
 

@@ -59,7 +59,9 @@ def test_brute_force(push_form, outer_weight, denominator):
         found = conr_loss(z, y, p, weights=w, **SETTINGS, **options)
         assert np.count_nonzero(expected) > 10
         np.testing.assert_allclose(found, expected, rtol=1e-12)
-        np.testing.assert_allclose(conr_loss(z, y, p, weights=w, **SETTINGS, **options, block_size=7), found, rtol=1e-12)
+        np.testing.assert_allclose(
+            conr_loss(z, y, p, weights=w, **SETTINGS, **options, block_size=7), found, rtol=1e-12
+        )
 
 
 Y4, P4 = np.array([0.0, 0, 5, 5]), np.full(4, 2.0)
@@ -138,7 +140,15 @@ def test_invariances():
         "signs": (conr_loss(z, -y, -p, weights=w, **SETTINGS), base),
         "unit": (conr_loss(z, c * y, c * p, weights=w, window=c, push=0.1 / c, temperature=0.3), base),
         "two equal outputs": (
-            conr_loss(z, np.stack([y, y], 1), np.stack([p, p], 1), weights=w, window=2**0.5, push=0.1 / 2**0.5, temperature=0.3),
+            conr_loss(
+                z,
+                np.stack([y, y], 1),
+                np.stack([p, p], 1),
+                weights=w,
+                window=2**0.5,
+                push=0.1 / 2**0.5,
+                temperature=0.3,
+            ),
             base,
         ),
     }
@@ -196,7 +206,9 @@ def test_rows_that_do_not_exist_change_nothing():
     z, y, p, w = batch(5)
     exists = np.arange(len(y)) % 4 != 0
     spoilt = np.where(exists[:, None], z, 1e6)
-    loss, gradient = jax.value_and_grad(lambda z: jnp.sum(conr_loss(z, y, p, weights=w, where=exists, **SETTINGS)))(spoilt)
+    loss, gradient = jax.value_and_grad(lambda z: jnp.sum(conr_loss(z, y, p, weights=w, where=exists, **SETTINGS)))(
+        spoilt
+    )
     alone, gradient_alone = jax.value_and_grad(
         lambda z: jnp.sum(conr_loss(z, y[exists], p[exists], weights=w[exists], **SETTINGS))
     )(z[exists])

@@ -79,7 +79,7 @@ class LabelDistributionSmoothing(BaseEstimator):
     >>> from trustml.imbalanced import LabelDistributionSmoothing
     >>> y = np.repeat([0, 1, 2, 4], [100, 40, 10, 20])
     >>> LabelDistributionSmoothing().fit(y).weights([0, 1, 2, 4]).round(2).tolist()
-    [0.75, 0.75, 0.9, 3.38]
+    [0.69, 0.7, 0.8, 3.22]
     """
 
     _parameter_constraints: dict = {
@@ -280,13 +280,10 @@ NAMED_WEIGHTS = {
 
 
 def check_targets(y, sample_weight=None):
-    """Targets as floats, and weights of which some are positive."""
-    y = check_array(column_or_1d(y, input_name="y"), ensure_2d=False, dtype=np.float64, input_name="y")
+    """Targets and weights as floats."""
+    y = check_array(column_or_1d(y, warn=True, input_name="y"), ensure_2d=False, dtype=np.float64, input_name="y")
     check_magnitude(y, "y")
-    weight = check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
-    if not weight.any():
-        raise ValueError("sample_weight is zero for every row; expected some to be positive.")
-    return y, weight
+    return y, check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
 
 
 def fit_weights(kind, y, weight):

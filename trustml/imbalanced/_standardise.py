@@ -1,35 +1,17 @@
-"""Before training: standardised columns, held-out rows, and their weights."""
-
-from typing import NamedTuple
+"""Before training: scales of columns, held-out rows, and their weights."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trustml.metrics._label_bins import bin_numbers, bin_totals
 
 
-class Scaling(NamedTuple):
-    """Mean and standard deviation of columns; a constant one keeps its scale."""
-
-    mean: NDArray
-    scale: NDArray
-
-    @classmethod
-    def of(cls, columns, weight):
-        """That of columns (n_samples, n) under the weight of each row."""
-        mean = np.average(columns, axis=0, weights=weight)
-        scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weight))
-        # Of equal numbers the mean may differ from them by rounding.
-        constant = scale <= 10 * np.finfo(float).eps * np.abs(mean)
-        return cls(mean, np.where(constant | (scale == 0), 1.0, scale))
-
-    def do(self, columns):
-        """Columns of mean 0 and standard deviation 1."""
-        return (columns - self.mean) / self.scale
-
-    def undo(self, columns):
-        """The reverse."""
-        return columns * self.scale + self.mean
+def mean_and_scale(columns, weight):
+    """Mean and standard deviation of columns (n_samples, n) under the weight of each row; 1 for a constant one."""
+    mean = np.average(columns, axis=0, weights=weight)
+    scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weight))
+    # The mean of equal numbers may differ from them by rounding.
+    constant = scale <= 10 * np.finfo(float).eps * np.abs(mean)
+    return mean, np.where(constant | (scale == 0), 1.0, scale)
 
 
 def draw_held_out(y, weight, fraction, rng):

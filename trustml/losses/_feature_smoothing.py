@@ -1,4 +1,4 @@
-"""Feature distribution smoothing (FDS): statistics of features per bucket of the target, borrowed from its neighbours."""
+"""Feature distribution smoothing (FDS): statistics of features per bucket, borrowed from neighbouring buckets."""
 
 from typing import Any, NamedTuple
 

@@ -44,5 +44,5 @@ def bin_numbers(y, edges) -> NDArray[np.intp]:
 
 
 def bin_totals(numbers, n_bins, weight=None) -> NDArray:
-    """Rows, or their weight, in each bin and in the two beyond: (n_bins + 2,), so that entry -1 of no bin is the last."""
+    """Rows, or their weight, in each bin, above and below, of shape (n_bins + 2,): number -1 finds the last."""
     return np.bincount(np.where(numbers < 0, n_bins + 1, numbers), weight, minlength=n_bins + 2)

@@ -10,8 +10,9 @@ def ranksim(features, targets, *, interpolation=2.0, where=None):
     r"""Ranking similarity of each row, the squared difference of two rankings; the loss of a batch is the sum.
 
     A row ranks all rows by the cosine similarity of features, and by how close the targets are. Ranks are divided by
-    the number of rows; the loss is the mean squared difference. The gradient of a ranking, 0 almost everywhere, is that of a piecewise linear interpolation. It is not proportional to factors on the loss: a mean in place of the
-    sum may leave no gradient at all.
+    the number of rows; the loss is the mean squared difference. The gradient of a ranking, which is 0 almost
+    everywhere, is that of a piecewise linear interpolation. It is not proportional to factors on the loss: a mean in
+    place of the sum may leave no gradient at all.
 
     Parameters
     ----------

@@ -56,7 +56,9 @@ def test_new_rows_lie_between_neighbours_of_their_region():
         on_line = []
         for mate in nearest:
             share = (y_new[row] - Y[seed]) / (Y[mate] - Y[seed])
-            on_line.append(np.allclose(X_new[row], X[seed] + share * (X[mate] - X[seed])) and -1e-9 <= share <= 1 + 1e-9)
+            on_line.append(
+                np.allclose(X_new[row], X[seed] + share * (X[mate] - X[seed])) and -1e-9 <= share <= 1 + 1e-9
+            )
         assert any(on_line)
 
 

@@ -137,7 +137,8 @@ class SMOTER(BaseEstimator):
         kept = np.sort(np.concatenate(kept))
         parts = [(kept, columns.numbers[kept], np.tile(kept, (columns.n_categorical, 1)), y[kept]), *made]
         seeds, numbers, sources, targets = (
-            np.concatenate(arrays, axis=axis) for arrays, axis in zip(zip(*parts, strict=True), (0, 0, 1, 0), strict=True)
+            np.concatenate(arrays, axis=axis)
+            for arrays, axis in zip(zip(*parts, strict=True), (0, 0, 1, 0), strict=True)
         )
         self.sample_indices_ = seeds
         self.synthetic_ = np.arange(len(seeds)) >= len(kept)

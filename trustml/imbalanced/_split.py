@@ -110,7 +110,9 @@ class BalancedTestSplit:
         _, numbers, counts = np.unique(numbers, return_inverse=True, return_counts=True)
         sizes = np.minimum(counts // 3, self.max_per_bin)
         if not sizes.any():
-            raise ValueError(f"bins={self.bins!r}: no bin has three targets, of which one would be tested; expected fewer.")
+            raise ValueError(
+                f"bins={self.bins!r}: no bin has three targets, of which one would be tested; expected fewer."
+            )
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         for _ in range(self.n_splits):
             shuffled = rng.permutation(len(y))

@@ -3,5 +3,11 @@
 from trustml.inspection._data_values import DataValueDisplay
 from trustml.inspection._group_regret import GroupRegretDisplay
 from trustml.inspection._operating_curves import OperatingCurveDisplay
+from trustml.inspection._shots import ShotDisplay
 
-__all__ = ["DataValueDisplay", "GroupRegretDisplay", "OperatingCurveDisplay"]
+__all__ = [
+    "DataValueDisplay",
+    "GroupRegretDisplay",
+    "OperatingCurveDisplay",
+    "ShotDisplay",
+]

@@ -72,7 +72,7 @@ class SMOTER(BaseEstimator):
     >>> X = y[:, None] + rng.normal(size=(500, 2))
     >>> X_new, y_new = SMOTER(random_state=0).fit_resample(X, y)
     >>> print(X_new.shape, (y > 2).mean().round(2), (y_new > 2).mean().round(2))
-    (500, 2) 0.13 0.47
+    (500, 2) 0.16 0.5
     """
 
     _parameter_constraints: dict = {
@@ -231,7 +231,7 @@ class SMOGN(SMOTER):
     >>> X = pd.DataFrame({"size": y + rng.normal(size=500), "kind": pd.Categorical(np.where(y > 2, "rare", "usual"))})
     >>> X_new, y_new = SMOGN(random_state=0).fit_resample(X, y)
     >>> X_new["kind"].value_counts().to_dict()
-    {'usual': 266, 'rare': 234}
+    {'rare': 250, 'usual': 250}
     """
 
     _parameter_constraints: dict = {

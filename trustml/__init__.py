@@ -46,7 +46,19 @@ _SUBMODULE_OF = {
     "TCMEmbedding": "metric_learning",
     "all_estimators": "_discovery",
 }
-_SUBMODULES = ("datasets", "fairness", "imbalanced", "inspection", "losses", "metric_learning", "metrics", "online", "quantile", "uncertainty", "valuation")
+_SUBMODULES = (
+    "datasets",
+    "fairness",
+    "imbalanced",
+    "inspection",
+    "losses",
+    "metric_learning",
+    "metrics",
+    "online",
+    "quantile",
+    "uncertainty",
+    "valuation",
+)
 
 __all__ = [*_SUBMODULE_OF, *_SUBMODULES, "__version__"]
 

@@ -103,22 +103,22 @@ class RegretAccounts:
 
     @property
     def online_predictions_(self):
-        """Predictions made before each row was learnt, (n_rows_seen_,)."""
+        """Predictions made before each row was learnt, (n_rows,)."""
         return self._recorded(_PREDICTION)
 
     @property
     def expected_losses_(self):
-        """Expected squared error over the distribution of experts, (n_rows_seen_,)."""
+        """Expected squared error over the distribution of experts, (n_rows,)."""
         return self._recorded(_EXPECTED)
 
     @property
     def mixture_losses_(self):
-        """Squared error of the weighted mean of the experts, (n_rows_seen_,)."""
+        """Squared error of the weighted mean of the experts, (n_rows,)."""
         return self._recorded(_MIXTURE)
 
     @property
     def expert_losses_(self):
-        """Squared error of each expert, NaN where it slept, (n_rows_seen_, n_groups)."""
+        """Squared error of each expert, NaN where it slept, (n_rows, n_groups)."""
         return self._recorded(slice(_EXPERTS, None))
 
     @property

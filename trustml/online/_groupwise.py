@@ -98,10 +98,10 @@ class GroupwiseRegressor(GroupExperts, RegretAccounts, RegressorMixin, BaseEstim
         Sum of the absolute values of the same.
     weights_ : ndarray of shape (n_groups,)
         Weights of the experts if all were awake.
-    online_predictions_, expected_losses_, mixture_losses_ : ndarray of shape (n_rows_seen_,)
-        Per row, before it was learnt: the prediction, the expected squared error over the distribution of experts,
-        and the squared error of their weighted mean.
-    expert_losses_ : ndarray of shape (n_rows_seen_, n_groups)
+    online_predictions_, expected_losses_, mixture_losses_ : ndarray of shape (n_rows,)
+        Per row so far, before it was learnt: the prediction, the expected squared error over the distribution of
+        experts, and the squared error of their weighted mean.
+    expert_losses_ : ndarray of shape (n_rows, n_groups)
         Squared error of each expert, NaN where it slept.
     n_rows_seen_ : int
         Rows so far.

@@ -106,7 +106,7 @@ class TCMEmbedding(PairMixin, CallbackSupportMixin, ClassNamePrefixFeaturesOutMi
         Epochs.
     n_features_in_ : int
         Features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X had any.
 
     See Also

@@ -49,7 +49,7 @@ class PairVerifier(PairMixin, MetaEstimatorMixin, TransformerMixin, BaseEstimato
         The classes that were trained on.
     n_features_in_ : int
         Features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X had any.
 
     See Also

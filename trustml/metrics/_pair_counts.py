@@ -129,51 +129,61 @@ def _negatives(data, first, start, block):
 
 
 def kth_closest_negatives(data: Embedded, ranks) -> NDArray:
-    """The closeness of the pairs of two classes at ``ranks``, counted from 0 at the closest pair; exact.
+    """The closeness of the pairs of two classes at ``ranks``, counted from 0 at the closest pair; exact to rounding.
 
     Floyd and Rivest's selection: a sample of pairs brackets each rank, and one pass collects what is inside.
     """
-    n_pairs = int(data.n_negative.sum() // 2)
     ranks = np.asarray(ranks)
-    rng = np.random.default_rng(0)
-    a, b = rng.integers(0, len(data.rows), (2, _SAMPLED))
+    shares = ranks / (data.n_negative.sum() // 2)
+    sample = _sampled_negatives(data)
+    found = np.full(len(ranks), np.nan)
+    spread = 4.0
+    while np.isnan(found).any():
+        missing = np.flatnonzero(np.isnan(found))
+        brackets = [_bracket(sample, share, spread) for share in shares[missing]]
+        lowest = min(low for low, _ in brackets)
+        above, within = np.zeros((2, len(brackets)), np.int64)
+        inside: list[list[NDArray]] = [[] for _ in brackets]
+        for first, start, block in data.blocks():
+            near = _negatives(data, first, start, block).ravel()
+            near = near[(near >= lowest) & (near > -np.inf)]
+            for i, (low, high) in enumerate(brackets):
+                chosen = (near >= low) & (near <= high)
+                above[i] += np.count_nonzero(near > high)
+                within[i] += np.count_nonzero(chosen)
+                # Pairs that are equal to rounding need no order, and a collapsed embedding has nothing else.
+                if high - low > data.rounding:
+                    inside[i].append(near[chosen])
+        for i, (which, (_, high)) in enumerate(zip(missing, brackets, strict=True)):
+            place = int(ranks[which] - above[i])
+            if 0 <= place < within[i]:
+                found[which] = _descending(np.concatenate(inside[i]), place) if inside[i] else high
+        spread *= 8
+    return found
+
+
+def _sampled_negatives(data):
+    """Closeness of some pairs of two classes, the closest first."""
+    a, b = np.random.default_rng(0).integers(0, len(data.rows), (2, _SAMPLED))
     different = data.codes[a] != data.codes[b]
     a, b = a[different], b[different]
     sample = np.einsum("ij,ij->i", data.rows[a], data.rows[b])
     if data.squares is not None:
         sample = 2 * sample - data.squares[a] - data.squares[b]
-    sample = np.sort(sample)[::-1]
-    found = np.full(len(ranks), np.nan)
-    spread = 4.0
-    while np.isnan(found).any():
-        open_ranks = np.flatnonzero(np.isnan(found))
-        share = ranks[open_ranks] / n_pairs
-        slack = spread * (np.sqrt(share * (1 - share) / max(len(sample), 1)) + 1 / max(len(sample), 1))
-        brackets = []
-        for p, s in zip(share, slack, strict=True):
-            high, low = int((p - s) * len(sample)), int((p + s) * len(sample)) + 1
-            brackets.append(
-                (
-                    sample[low] if low < len(sample) else -np.inf,
-                    sample[high] if high > 0 and p > s else np.inf,
-                )
-            )
-        above = np.zeros(len(brackets), np.int64)
-        inside: list[list[NDArray]] = [[] for _ in brackets]
-        for first, start, block in data.blocks():
-            block = _negatives(data, first, start, block).ravel()
-            near = block[block >= min(low for low, _ in brackets)]
-            near = near[near > -np.inf]
-            for i, (low, high) in enumerate(brackets):
-                above[i] += np.count_nonzero(near > high)
-                inside[i].append(near[(near >= low) & (near <= high)])
-        for i, which in enumerate(open_ranks):
-            values = np.concatenate(inside[i])
-            place = int(ranks[which] - above[i])
-            if 0 <= place < len(values):
-                found[which] = np.partition(values, len(values) - 1 - place)[len(values) - 1 - place]
-        spread *= 8
-    return found
+    return np.sort(sample)[::-1]
+
+
+def _bracket(sample, share, spread):
+    """Bounds between which the pair with this share of closer ones lies, to ``spread`` standard deviations."""
+    n = max(len(sample), 1)
+    slack = spread * (np.sqrt(share * (1 - share) / n) + 1 / n)
+    low, high = int((share + slack) * n) + 1, int((share - slack) * n)
+    return sample[low] if low < len(sample) else -np.inf, sample[high] if share > slack and high > 0 else np.inf
+
+
+def _descending(values, place):
+    """The value at ``place``, counted from 0 at the largest."""
+    return np.partition(values, len(values) - 1 - place)[len(values) - 1 - place]
 
 
 def accepted_pairs(data: Embedded, thresholds) -> tuple[NDArray, NDArray]:

@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from trustml.fairness import LInCo
+from trustml.fairness._null import random_signs
 
 OLS = LinearRegression()
 
@@ -74,9 +75,8 @@ def test_conditional_null_of_one_draw_is_a_refit():
     audit = LInCo(OLS, n_null=3, random_state=0).fit(X, y, sensitive_features=group)
     pooled = OLS.fit(X, y).predict(X)
     residual = (y - pooled) * np.sqrt(120 / (120 - 4))
-    rng = np.random.default_rng([np.random.RandomState(0).randint(np.iinfo(np.int32).max), 1])
-    bits = np.unpackbits(np.frombuffer(rng.bytes(45), np.uint8))[:360]
-    signs = 2.0 * bits.reshape(120, 3) - 1
+    seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
+    signs = random_signs(3, 120, np.random.default_rng([seed, 1]))
     for draw in range(3):
         drawn = pooled + residual * signs[:, draw]
         a, b = (LinearRegression().fit(X[group == g], drawn[group == g]).predict(X) for g in "ab")

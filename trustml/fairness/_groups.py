@@ -1,5 +1,6 @@
 """From labels of people to groups: one column, or the intersections of several."""
 
+import warnings
 from dataclasses import dataclass
 from itertools import product
 
@@ -107,3 +108,21 @@ def find_groups(sensitive_features, n_samples, name="sensitive_features") -> Gro
     found, codes = np.unique(cell, return_inverse=True)
     empty = np.delete(names, found).tolist() + [label for labels in unused for label in labels]
     return Groups(names[found], codes, empty)
+
+
+def groups_with_judge(groups, weight, min_group_size):
+    """Which groups have enough rows of positive weight for a judge, how many each has, and why the others have none."""
+    counts = np.bincount(groups.codes, weights=weight > 0, minlength=len(groups.labels)).astype(int)
+    kept = counts >= min_group_size
+    sizes = dict(zip(map(str, groups.labels.tolist()), counts.tolist(), strict=True))
+    small = {name: f"{n} rows, min_group_size={min_group_size}" for name, n in sizes.items() if n < min_group_size}
+    if kept.sum() < 2:
+        raise ValueError(
+            f"sensitive_features leaves {kept.sum()} of the groups {sizes} "
+            f"with min_group_size={min_group_size} rows or more; expected two (n_samples={len(weight)})."
+        )
+    if small:
+        warnings.warn(
+            f"groups without a judge, with their {counts[~kept].sum()} rows: {small}", UserWarning, stacklevel=5
+        )
+    return kept, counts, {**small, **dict.fromkeys(groups.empty, "no rows")}

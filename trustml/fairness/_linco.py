@@ -17,20 +17,15 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from trustml._jax import seed_from
 from trustml._sklearn import HasMethods, Interval, StrOptions, check_sample_weight, fit_context, safe_indexing
 from trustml._validation import check_magnitude
-from trustml.fairness._debias import (
-    as_vectors,
-    interval_of_gap,
-    linear_noise,
-    mean_of_pairs,
-    split_half_gaps,
-    squared_gaps,
-)
-from trustml.fairness._disagreement import case_inconsistency, linear_pair_and_total, pair_and_total, pair_matrix
+from trustml.fairness._debias import as_vectors, interval_of_gap, linear_noise, mean_of_pairs, squared_gaps
+from trustml.fairness._disagreement import case_inconsistency, pair_matrix
 from trustml.fairness._from_judgments import ranked, resolve_disagreement
-from trustml.fairness._groups import find_groups
+from trustml.fairness._groups import find_groups, groups_with_judge
+from trustml.fairness._halves import bootstrap_gaps, draw_halves, gaps_of_halves
 from trustml.fairness._judges import Court, LinearJudges, judgments, make_judges
-
-_ROWS_OF_BLOCK = 512
+from trustml.fairness._null import Statistic, holm, p_values, simulate
+from trustml.fairness._overlap import LEAST_OVERLAP, overlap, overlap_weights, propensities
+from trustml.fairness._scale import rescale, scale_of
 
 
 def _model_of(linco):
@@ -64,9 +59,14 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
         How far apart two judgments are, as in :func:`linco_from_judgments`.
     aggregate : {"pairs", "std", "cv", "range"}, default="pairs"
         From the judges of a case to its inconsistency, as in :func:`linco_from_judgments`.
-    correction : {"split_half", "analytic"}, default="split_half"
+    normalize : {"target_std", "target_iqr", "noise_floor"}, default=None
+        Unit of the results. None: that of the judgments. "target_std" and "target_iqr": standard deviation or
+        interquartile range of ``y``, for numbers. "noise_floor": mean of the null distribution, for ``linco_``,
+        ``pairwise_`` and the null.
+    correction : {"split_half", "analytic", "null_mean"}, default="split_half"
         How noise is removed from the squared gap. "split_half": judges of random halves of each group, for any model.
-        "analytic": the HC3 covariance of the coefficients, for the compiled models.
+        "analytic": the HC3 covariance of the coefficients, for the compiled models. "null_mean": the mean of the null
+        is subtracted, which takes away too much or too little where the groups do differ.
     n_splits : int, default=5
         Random halvings that "split_half" averages over.
     null : {"conditional", "permutation"}, default="conditional"
@@ -78,8 +78,15 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
         (unless a class has one row); a classifier without ``predict_proba`` is replaced by logistic regression.
     n_null : int, default=199
         Number of simulated data sets; 0: no null.
+    n_boot : int, default=0
+        Bootstrap samples of the rows of each group for the standard error of the squared gap, for any model; 0: the
+        delta method, for the compiled models only.
     confidence : float, default=0.95
         Coverage of the intervals.
+    overlap : {"report", "trim", "weight"}, default="report"
+        What becomes of cases that hardly occur in some group, whose judge extrapolates. "report": they count, and
+        ``overlap_share_`` says how many others there are. "trim": only cases count whose ``overlap_`` is 0.1 or more.
+        "weight": cases count by the harmonic mean of the probabilities of the groups.
     min_group_size : int, default=30
         Groups with fewer rows of positive weight get no judge; a warning names them.
     n_jobs : int, default=None
@@ -103,12 +110,14 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
         Mean inconsistency of the cases, noise included.
     linco_rms_ : float
         Root of the mean squared gap of two judges, noise included.
-    squared_debiased_ : float
-        Mean squared gap without noise; an unbiased estimate may be negative.
+    squared_debiased_, squared_standard_error_ : float
+        Mean squared gap without noise, which may be negative, and its standard error given the cases (NaN where
+        ``interval_`` is).
     linco_debiased_ : float
         Its root; 0 if it is negative. Comparable with ``linco_rms_``.
     interval_ : ndarray of shape (2,)
-        Confidence interval of ``linco_debiased_``, given the cases; NaN for models that are not compiled.
+        Confidence interval of ``linco_debiased_``, given the cases; NaN for models that are not compiled, unless
+        ``n_boot`` is positive.
     noise_floor_ : float
         Mean of ``null_distribution_``.
     null_distribution_ : ndarray of shape (n_null,)
@@ -126,6 +135,19 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
         share of the second class, or of each of several.
     pairwise_pvalues_ : ndarray of shape (n_groups, n_groups)
         p-values of pairs, after Holm's correction.
+    overlap_ : ndarray of shape (n_audited,)
+        From 0, no such case in some group, to 1, as many in all: the smallest probability of a group given X, by
+        logistic regression, for groups of equal size, times their number.
+    overlap_share_ : float
+        Share of the cases whose ``overlap_`` is 0.1 or more; for two groups, of equal size, that is 5 to 95 % in each.
+    scale_ : float
+        What ``normalize`` divided by.
+    strata_ : dict of str to LInCo
+        The audit of every stratum, if ``strata`` were given.
+    skipped_strata_ : dict of str to str
+        Strata without an audit, and why.
+    linco_within_strata_, linco_debiased_within_strata_ : float
+        Mean over strata of ``linco_``, and root of that of ``squared_debiased_``, by the weight of their cases.
     classes_ : ndarray of shape (n_classes,)
         Classifiers only.
     n_features_in_ : int
@@ -165,12 +187,15 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
         "response": [StrOptions({"auto", "predict", "predict_proba"})],
         "disagreement": [str],
         "aggregate": [StrOptions({"pairs", "std", "cv", "range"})],
-        "correction": [StrOptions({"split_half", "analytic"})],
+        "normalize": [StrOptions({"target_std", "target_iqr", "noise_floor"}), None],
+        "correction": [StrOptions({"split_half", "analytic", "null_mean"})],
         "n_splits": [Interval(Integral, 1, None, closed="left")],
         "null": [StrOptions({"conditional", "permutation"})],
         "null_estimator": [HasMethods(["fit", "predict"]), None],
         "n_null": [Interval(Integral, 0, None, closed="left")],
+        "n_boot": [Interval(Integral, 0, None, closed="left")],
         "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "overlap": [StrOptions({"report", "trim", "weight"})],
         "min_group_size": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
@@ -183,12 +208,15 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
         response="auto",
         disagreement="auto",
         aggregate="pairs",
+        normalize=None,
         correction="split_half",
         n_splits=5,
         null="conditional",
         null_estimator=None,
         n_null=199,
+        n_boot=0,
         confidence=0.95,
+        overlap="report",
         min_group_size=30,
         n_jobs=None,
         random_state=None,
@@ -197,18 +225,21 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
         self.response = response
         self.disagreement = disagreement
         self.aggregate = aggregate
+        self.normalize = normalize
         self.correction = correction
         self.n_splits = n_splits
         self.null = null
         self.null_estimator = null_estimator
         self.n_null = n_null
+        self.n_boot = n_boot
         self.confidence = confidence
+        self.overlap = overlap
         self.min_group_size = min_group_size
         self.n_jobs = n_jobs
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, *, sensitive_features=None, sample_weight=None, X_audit=None):
+    def fit(self, X, y, *, sensitive_features=None, sample_weight=None, X_audit=None, strata=None):
         """Train the judges and measure their disagreement.
 
         Parameters
@@ -223,34 +254,41 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
             Weights, in training and in the means over cases.
         X_audit : array-like of shape (n_audit, n_features), default=None
             Cases that are judged, each of weight one; None: those of ``X`` whose group has a judge.
+        strata : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
+            Kinds of cases, such as charges, each of which is also audited on its own, by judges of its own.
 
         Returns
         -------
         self : LInCo
             The fitted audit.
         """
+        if strata is not None and X_audit is not None:
+            raise ValueError("X_audit and strata were both given; expected one: the strata of X_audit are not known.")
         model, court, Z, v = self._check(X, y, sensitive_features, sample_weight, X_audit)
         seed = seed_from(self.random_state)
         judges = make_judges(model, court, self.n_jobs)
-        if self.correction == "analytic" and not isinstance(judges, LinearJudges):
-            raise ValueError(
-                f"correction='analytic' found for estimator={type(model).__name__}; expected Ridge, "
-                "LinearRegression or binary LogisticRegression on an array, or correction='split_half'."
-            )
+        self._check_correction(judges, court, model)
         self.engine_, self.response_, self.estimators_ = judges.name, court.response, judges.observed()
         n_classes = 0 if court.classes is None else len(court.classes)
         self.disagreement_ = resolve_disagreement(self.disagreement, self.aggregate, court.response, n_classes)
+        power = 2 if (self.disagreement_, self.aggregate) == ("squared", "pairs") else 1
+        self.scale_ = scale_of(self.normalize, court, self.disagreement_, self.aggregate)
+        v = self._weigh_by_overlap(court, Z, v)
         J = judgments(self.estimators_, Z, court.classes, court.response)
-        self.pairwise_, self.linco_ = self._coefficient(J, v, n_classes)
-        vectors = as_vectors(J, court.response, n_classes)
-        raw = squared_gaps(vectors, v)
+        statistic = Statistic(self.disagreement_, self.aggregate, court.response, n_classes)
+        pairs, self.linco_ = statistic(J, v)
+        self.pairwise_ = pair_matrix(pairs)
+        raw = squared_gaps(as_vectors(J, court.response, n_classes), v)
         self.linco_rms_ = float(np.sqrt(max(mean_of_pairs(raw), 0)))
         said = np.eye(n_classes)[J] if court.response == "label" else J
         said = said[..., 1] if court.response == "label" and n_classes == 2 else said
         means = np.tensordot(v, said, axes=1)
         self.pairwise_signed_ = means[None] - means[:, None]
-        self._debias(judges, court, J, raw, Z, v, seed)
-        self._simulate(judges, court, Z, v, n_classes, np.random.default_rng([seed, 1]))
+        squares = self._simulate(judges, court, Z, v, statistic, pairs, np.random.default_rng([seed, 1]))
+        self._debias(judges, court, J, raw, squares, Z, v, seed)
+        rescale(self, power)
+        if strata is not None:
+            self._audit_strata(X, y, sensitive_features, sample_weight, strata)
         return self
 
     def _check(self, X, y, sensitive_features, sample_weight, X_audit):
@@ -283,7 +321,9 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
         )
         check_magnitude(weight, "sample_weight")
         groups = find_groups(sensitive_features, n_samples)
-        rows, kept = self._rows_with_judge(groups, weight)
+        kept, counts, self.skipped_groups_ = groups_with_judge(groups, weight, self.min_group_size)
+        rows = np.flatnonzero(kept[groups.codes] & (weight > 0))
+        self.groups_, self.group_counts_ = groups.labels[kept], counts[kept]
         classes = self.classes_ if as_labels else None
         court = Court(
             safe_indexing(X, rows),
@@ -296,31 +336,42 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
         )
         if X_audit is None:
             return model, court, court.X, court.weight / court.weight.sum()
-        Z = validate_data(self, X_audit, reset=False, dtype=np.float64) if numeric else X_audit
+        Z = X_audit
+        if numeric:
+            Z = check_magnitude(validate_data(self, X_audit, reset=False, dtype=np.float64), "X_audit")
+        else:
+            validate_data(self, X_audit, reset=False, skip_check_array=True)
         return model, court, Z, np.full(len(Z), 1 / len(Z))
 
-    def _rows_with_judge(self, groups, weight):
-        """Rows of positive weight whose group has a judge, and which groups have one."""
-        counts = np.bincount(groups.codes, weights=weight > 0, minlength=len(groups.labels)).astype(int)
-        kept = counts >= self.min_group_size
-        names = [str(label) for label in groups.labels.tolist()]
-        small = {
-            n: f"{c} rows, min_group_size={self.min_group_size}"
-            for n, c, k in zip(names, counts, kept, strict=True)
-            if not k
-        }
-        self.skipped_groups_ = {**small, **dict.fromkeys(groups.empty, "no rows")}
-        if kept.sum() < 2:
-            sizes = dict(zip(names, counts.tolist(), strict=True))
+    def _check_correction(self, judges, court, model):
+        if self.correction == "null_mean" and not self.n_null:
+            raise ValueError("correction='null_mean' found with n_null=0; expected a null to take the mean of.")
+        if self.normalize == "noise_floor" and not self.n_null:
+            raise ValueError("normalize='noise_floor' found with n_null=0; expected a null to take the mean of.")
+        if self.correction == "analytic" and not isinstance(judges, LinearJudges):
             raise ValueError(
-                f"sensitive_features leaves {kept.sum()} of the groups {sizes} "
-                f"with min_group_size={self.min_group_size} rows or more; expected two (n_samples={len(weight)})."
+                f"correction='analytic' found for estimator={type(model).__name__}; expected Ridge, "
+                "LinearRegression or binary LogisticRegression on an array, or correction='split_half'."
             )
-        if small:
-            lost = counts[~kept].sum()
-            warnings.warn(f"groups without a judge, with their {lost} rows: {small}", UserWarning, stacklevel=4)
-        self.groups_, self.group_counts_ = groups.labels[kept], counts[kept]
-        return np.flatnonzero(kept[groups.codes] & (weight > 0)), kept
+        if self.correction == "analytic" and court.response == "label":
+            raise ValueError(
+                "correction='analytic' found for labels; expected response='predict_proba' or 'split_half'."
+            )
+
+    def _weigh_by_overlap(self, court, Z, v):
+        probability = propensities(court.X, court.codes, court.n_groups, court.weight, Z)
+        self.overlap_ = overlap(probability)
+        common = self.overlap_ >= LEAST_OVERLAP
+        self.overlap_share_ = float(v @ common)
+        if self.overlap_share_ == 0:
+            trouble = "no case is like the cases of every group, so that judges of some group extrapolate"
+            if self.overlap == "trim":
+                raise ValueError(f"overlap='trim' leaves no case: {trouble}.")
+            warnings.warn(f"{trouble}; see overlap_.", UserWarning, stacklevel=4)
+        if self.overlap == "report":
+            return v
+        v = v * (common if self.overlap == "trim" else overlap_weights(probability))
+        return v / v.sum()
 
     def _kind_of_response(self, model, as_labels):
         if not as_labels:
@@ -335,126 +386,87 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
             )
         return "probability" if has and self.response != "predict" else "label"
 
-    def _coefficient(self, J, v, n_classes):
-        with jax.enable_x64(True):
-            prepared = ranked(J, self.disagreement_, n_classes)
-            pairs, total = pair_and_total(prepared, v, rho=self.disagreement_, aggregate=self.aggregate)
-            return pair_matrix(pairs), float(total)
+    def _simulate(self, judges, court, Z, v, statistic, observed, rng):
+        """The null distribution and p-values; returns the mean squared gaps (G, G) under the null."""
+        if not self.n_null:
+            self.null_distribution_ = np.empty(0)
+            self.noise_floor_ = self.p_value_ = self.minimum_detectable_effect_ = np.nan
+            self.pairwise_pvalues_ = np.full((court.n_groups, court.n_groups), np.nan)
+            return None
+        options = {"null": self.null, "null_estimator": self.null_estimator, "n_null": self.n_null, "rng": rng}
+        simulated = simulate(judges, court, Z, v, statistic, **options)
+        self.null_distribution_ = simulated.total
+        self.noise_floor_ = float(np.mean(simulated.total))
+        self.minimum_detectable_effect_ = float(np.quantile(simulated.total, 0.95))
+        self.p_value_ = float(p_values(self.linco_, simulated.total))
+        self.pairwise_pvalues_ = pair_matrix(holm(p_values(observed, simulated.pairs)))
+        np.fill_diagonal(self.pairwise_pvalues_, 1.0)
+        return pair_matrix(simulated.squares.mean(axis=0))
 
-    def _debias(self, judges, court, J, raw, Z, v, seed):
-        analytic, noise = self.correction == "analytic", None
-        if isinstance(judges, LinearJudges) and court.response != "label":
+    def _debias(self, judges, court, J, raw, squares, Z, v, seed):
+        rng, halves, noise, spread = np.random.default_rng([seed, 0]), None, None, None
+        if self.correction == "split_half":
+            halves = draw_halves(court, self.n_splits, rng)
+        linear = isinstance(judges, LinearJudges) and court.response != "label"
+        if linear and (self.correction == "analytic" or not self.n_boot):
             slope = J * (1 - J) if judges.is_logistic else np.ones_like(J)
-            splits = 0 if analytic else self.n_splits
+            splits = self.n_splits if self.correction == "split_half" else 0
             noise = linear_noise(J, slope, judges.augment(Z), v, judges.covariance(), splits)
-        elif analytic:
-            raise ValueError(
-                "correction='analytic' found for labels; expected response='predict_proba' or 'split_half'."
-            )
-        rng = np.random.default_rng([seed, 0])
-        gaps = raw - noise.bias if analytic else self._split_half(judges, court, Z, v, rng)
+        if self.correction == "split_half":
+            gaps = gaps_of_halves(judges, court, halves, Z, v)
+        else:
+            gaps = raw - (noise.bias if self.correction == "analytic" else squares)
         self.squared_debiased_ = float(mean_of_pairs(gaps))
         self.linco_debiased_ = float(np.sqrt(max(self.squared_debiased_, 0)))
         self.pairwise_debiased_ = np.sqrt(np.maximum(gaps, 0))
-        if noise is None:
-            self.interval_ = np.full(2, np.nan)
-            self.pairwise_interval_ = np.full((*gaps.shape, 2), np.nan)
-            return
-        z = norm.ppf(0.5 + self.confidence / 2)
-        ends = interval_of_gap(self.squared_debiased_, mean_of_pairs(raw), *noise.total, z)
-        self.interval_ = np.sqrt(np.maximum(ends, 0))
-        self.pairwise_interval_ = np.sqrt(np.maximum(interval_of_gap(gaps, raw, *noise.pairs, z), 0))
+        if self.n_boot:
+            rng = np.random.default_rng([seed, 2])
+            spread = bootstrap_gaps(judges, court, halves, Z, v, self.n_boot, rng)
+        self._intervals(gaps, raw, noise, spread)
 
-    def _split_half(self, judges, court, Z, v, rng):
-        """Squared gaps, averaged over random halvings of every group, class by class."""
-        n = len(court.y)
-        stratum = court.codes * (1 if court.classes is None else len(court.classes))
-        stratum = stratum + (0 if court.classes is None else court.y)
-        weights = []
-        for _ in range(self.n_splits):
-            order = np.lexsort((rng.random(n), stratum, court.codes))
-            # Alternate within each group, so that halves differ by a row at most.
-            first = np.cumsum(np.bincount(court.codes)) - np.bincount(court.codes)
-            half = np.empty(n, int)
-            half[order] = (np.arange(n) - first[court.codes[order]] + rng.integers(2)) % 2
-            weights += [court.weight * (half == 0), court.weight * (half == 1)]
-        weights = np.array(weights)
-        smallest = np.bincount(court.codes).min()
-        if smallest < 2:
-            raise ValueError("a group has one row, which has no halves; expected min_group_size >= 2 for 'split_half'.")
-        lanes = len(weights)
-        rows = np.broadcast_to(np.arange(n), (lanes, n))
-        panels = judges.panels(rows, np.broadcast_to(court.y, (lanes, n)), weights, Z)
-        n_classes = 0 if court.classes is None else len(court.classes)
-        vectors = [as_vectors(J, court.response, n_classes) for J in panels]
-        return np.mean([split_half_gaps(a, b, v) for a, b in zip(vectors[::2], vectors[1::2], strict=True)], axis=0)
-
-    def _simulate(self, judges, court, Z, v, n_classes, rng):
-        n_pairs = court.n_groups * (court.n_groups - 1) // 2
-        pairs, total = np.empty((self.n_null, n_pairs)), np.empty(self.n_null)
-        if self.n_null and self.null == "permutation":
-            orders = np.argsort(rng.random((self.n_null, len(court.y))), axis=1)
-            panels = judges.panels(orders, court.y[orders], court.weight[orders], Z)
-            pairs, total = self._of_panels(panels, v, n_classes)
-        elif self.n_null:
-            pairs, total = self._conditional(judges, court, Z, v, n_classes, rng)
-        self.null_distribution_ = np.asarray(total)
-        if not self.n_null:
-            self.noise_floor_ = self.p_value_ = self.minimum_detectable_effect_ = np.nan
-            self.pairwise_pvalues_ = np.full((court.n_groups, court.n_groups), np.nan)
-            return
-        self.noise_floor_ = float(np.mean(total))
-        self.minimum_detectable_effect_ = float(np.quantile(total, 0.95))
-        self.p_value_ = float((1 + np.sum(total >= self.linco_ - 1e-12)) / (1 + self.n_null))
-        observed = self.pairwise_[np.triu_indices(court.n_groups, 1)]
-        p = (1 + np.sum(pairs >= observed - 1e-12, axis=0)) / (1 + self.n_null)
-        order = np.argsort(p, kind="stable")
-        holm = np.empty(n_pairs)
-        holm[order] = np.minimum(np.maximum.accumulate((n_pairs - np.arange(n_pairs)) * p[order]), 1)
-        self.pairwise_pvalues_ = pair_matrix(holm)
-        np.fill_diagonal(self.pairwise_pvalues_, 1.0)
-
-    def _of_panels(self, panels, v, n_classes):
-        found = [self._coefficient(J, v, n_classes) for J in panels]
-        first, second = np.triu_indices(len(self.groups_), 1)
-        return np.array([matrix[first, second] for matrix, _ in found]), np.array([total for _, total in found])
-
-    def _conditional(self, judges, court, Z, v, n_classes, rng):
-        pooled, freedom = judges.pooled(self.null_estimator, court.X)
-        n = len(court.y)
-        if court.classes is None:
-            residual = (court.y - pooled) * np.sqrt(n / max(n - freedom, 1))
-            bits = np.frombuffer(rng.bytes(-(-n * self.n_null // 8)), np.uint8)
-            draws = (2 * np.unpackbits(bits)[: n * self.n_null].astype(np.int8) - 1).reshape(n, self.n_null)
-            base = pooled
+    def _intervals(self, gaps, raw, noise, spread):
+        z, total = norm.ppf(0.5 + self.confidence / 2), self.squared_debiased_
+        if spread is not None:
+            error, errors = np.std(mean_of_pairs(spread)), np.std(spread, axis=0)
+            ends = np.array([total - z * error, total + z * error])
+            pairs = np.stack([gaps - z * errors, gaps + z * errors], axis=-1)
+        elif noise is not None:
+            growth, inflation, constant = noise.total
+            error = np.sqrt(max(growth - inflation, 0) + constant)
+            ends = interval_of_gap(total, mean_of_pairs(raw), *noise.total, z)
+            pairs = interval_of_gap(gaps, raw, *noise.pairs, z)
         else:
-            threshold = np.cumsum(pooled, axis=1)[:, None, :-1]
-            draws = (rng.random((n, self.n_null))[..., None] > threshold).sum(axis=2)
-            base, residual = pooled[:, -1], None
-        if not isinstance(judges, LinearJudges):
-            y = draws.T if residual is None else (base[:, None] + residual[:, None] * draws).T
-            shape = y.shape
-            rows = np.broadcast_to(np.arange(n), shape)
-            panels = judges.panels(rows, y, np.broadcast_to(court.weight, shape), Z)
-            return self._of_panels(panels, v, n_classes)
-        coef = judges.conditional_panels(base, residual, draws)
-        cases = judges.augment(Z)
-        if self.disagreement_ == "squared" and self.aggregate == "pairs" and not judges.is_logistic:
-            first, second = np.triu_indices(court.n_groups, 1)
-            S = (cases * v[:, None]).T @ cases
-            gaps = coef[:, first] - coef[:, second]
-            pairs = np.sum((S @ gaps.reshape(len(S), -1)).reshape(gaps.shape) * gaps, axis=0).T
-            return pairs, pairs.mean(axis=1)
-        n_blocks = -(-len(cases) // _ROWS_OF_BLOCK)
-        padding = n_blocks * _ROWS_OF_BLOCK - len(cases)
-        blocks = np.pad(cases, ((0, padding), (0, 0))).reshape(n_blocks, _ROWS_OF_BLOCK, -1)
-        weights = np.pad(v, (0, padding)).reshape(n_blocks, -1)
-        link = {"number": "identity", "probability": "sigmoid", "label": "label"}[court.response]
-        with jax.enable_x64(True):
-            pairs, total = linear_pair_and_total(
-                blocks, weights, coef, link=link, rho=self.disagreement_, aggregate=self.aggregate
+            error, ends, pairs = np.nan, np.full(2, np.nan), np.full((*gaps.shape, 2), np.nan)
+        self.squared_standard_error_ = float(error)
+        self.interval_, self.pairwise_interval_ = np.sqrt(np.maximum(ends, 0)), np.sqrt(np.maximum(pairs, 0))
+
+    def _audit_strata(self, X, y, sensitive_features, sample_weight, strata):
+        y = column_or_1d(y)
+        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
+        kinds = find_groups(strata, len(y), name="strata")
+        members = find_groups(sensitive_features, len(y)).codes
+        self.strata_, self.skipped_strata_, shares = {}, {}, []
+        for code, label in enumerate(kinds.labels.tolist()):
+            rows = np.flatnonzero(kinds.codes == code)
+            judged = np.bincount(members[rows], weights=weight[rows] > 0) >= self.min_group_size
+            if judged.sum() < 2:
+                self.skipped_strata_[str(label)] = f"{len(rows)} rows, {judged.sum()} groups with a judge"
+                continue
+            audit = clone(self).fit(
+                safe_indexing(X, rows),
+                y[rows],
+                sensitive_features=safe_indexing(sensitive_features, rows),
+                sample_weight=None if sample_weight is None else weight[rows],
             )
-            return np.asarray(pairs).T, np.asarray(total)
+            self.strata_[str(label)] = audit
+            shares.append(weight[rows][judged[members[rows]]].sum())
+        if self.skipped_strata_:
+            warnings.warn(f"strata without an audit: {self.skipped_strata_}", UserWarning, stacklevel=4)
+        shares = np.array(shares) / np.sum(shares) if shares else np.array([np.nan])
+        audits = list(self.strata_.values())
+        self.linco_within_strata_ = float(shares @ [a.linco_ for a in audits]) if audits else np.nan
+        square = float(shares @ [a.squared_debiased_ for a in audits]) if audits else np.nan
+        self.linco_debiased_within_strata_ = float(np.sqrt(np.maximum(square, 0)))
 
     def judge(self, X):
         """What each judge says about each case.
@@ -500,7 +512,9 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
         J = self._judgments(X)
         J = ranked(J, self.disagreement_, len(getattr(self, "classes_", ())))
         with jax.enable_x64(True):
-            return np.asarray(case_inconsistency(J, rho=self.disagreement_, aggregate=self.aggregate))
+            cases = np.asarray(case_inconsistency(J, rho=self.disagreement_, aggregate=self.aggregate))
+        power = 2 if (self.disagreement_, self.aggregate) == ("squared", "pairs") else 1
+        return cases / self.scale_**power
 
     def predict(self, X):
         """The jury's decision: the mean of the judges' numbers or probabilities, or the vote on a label.
@@ -594,6 +608,7 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
             "rms_debiased": self.linco_debiased_,
             "interval_low": float(self.interval_[0]),
             "interval_high": float(self.interval_[1]),
+            "overlap_share": self.overlap_share_,
             "smallest_group": int(self.group_counts_.min()),
             "skipped_groups": len(self.skipped_groups_),
         }

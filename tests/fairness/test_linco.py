@@ -13,7 +13,7 @@ from trustml.fairness._null import random_signs
 OLS = LinearRegression()
 
 
-def biased(n=400, bias=0.0, shift=0.0, seed=0, p=3):
+def biased(n=200, bias=0.0, shift=0.0, seed=0, p=3):
     rng = np.random.default_rng(seed)
     group = np.arange(n) % 2
     X = rng.normal(size=(n, p))
@@ -35,7 +35,7 @@ def test_two_lines():
 
 @pytest.mark.parametrize("model", [OLS, Ridge(2.0), Ridge(fit_intercept=False), LogisticRegression(C=0.5)])
 def test_compiled_judges_are_those_of_scikit_learn(model):
-    X, y, group = biased(p=4)
+    X, y, group = biased()
     weight = np.random.default_rng(1).random(len(y))
     target = y > 1 if isinstance(model, LogisticRegression) else y
     audit = LInCo(model, n_null=0, n_splits=1).fit(X, target, sensitive_features=group, sample_weight=weight)
@@ -57,7 +57,7 @@ def test_compiled_and_black_box_audits_agree(model, null):
     X, y, group = biased(200)
     target = y > 0 if isinstance(model, LogisticRegression) else y
     exact = model.set_params(tol=1e-10)
-    keywords = {"n_null": 19, "n_splits": 2, "null": null, "random_state": 0}
+    keywords = {"n_null": 20, "n_splits": 10, "null": null, "random_state": 0}
     compiled = LInCo(exact, **keywords).fit(X, target, sensitive_features=group)
     black_box = LInCo(make_pipeline(exact), **keywords).fit(X, target, sensitive_features=group)
     assert (compiled.engine_[:3], black_box.engine_) == ("jax", "joblib")
@@ -71,12 +71,12 @@ def test_compiled_and_black_box_audits_agree(model, null):
 
 def test_conditional_null_of_one_draw_is_a_refit():
     """Targets rebuilt from the null's own draws, refitted by scikit-learn, give the same statistic."""
-    X, y, group = biased(120)
+    X, y, group = biased()
     audit = LInCo(OLS, n_null=3, random_state=0).fit(X, y, sensitive_features=group)
     pooled = OLS.fit(X, y).predict(X)
-    residual = (y - pooled) * np.sqrt(120 / (120 - 4))
+    residual = (y - pooled) * np.sqrt(200 / (200 - 4))
     seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
-    signs = random_signs(3, 120, np.random.default_rng([seed, 1]))
+    signs = random_signs(3, 200, np.random.default_rng([seed, 1]))
     for draw in range(3):
         drawn = pooled + residual * signs[:, draw]
         a, b = (LinearRegression().fit(X[group == g], drawn[group == g]).predict(X) for g in "ab")
@@ -94,9 +94,9 @@ def test_oaxaca_blinder():
 
 
 def test_identical_groups():
-    X, y, _ = biased(100)
+    X, y, _ = biased()
     twice = LInCo(Ridge(), n_null=19, random_state=0)
-    twice.fit(np.vstack([X, X]), np.append(y, y), sensitive_features=[0] * 100 + [1] * 100)
+    twice.fit(np.vstack([X, X]), np.append(y, y), sensitive_features=[0] * 200 + [1] * 200)
     assert twice.linco_ == pytest.approx(0, abs=1e-12)
     assert twice.p_value_ == 1
 
@@ -162,7 +162,7 @@ def test_a_class_missing_in_one_group():
     X, y, group = biased(200)
     target = np.where((y > 0) & (group == "b"), "yes", "no")
     for model in (LogisticRegression(), DecisionTreeClassifier(random_state=0)):
-        audit = LInCo(model, n_null=9, n_splits=1, random_state=0).fit(X, target, sensitive_features=group)
+        audit = LInCo(model, n_null=20, n_splits=10, random_state=0).fit(X, target, sensitive_features=group)
         np.testing.assert_allclose(audit.judge(X)[:, 0], np.tile([1.0, 0.0], (200, 1)), rtol=0, atol=1e-15)
         assert 0 < audit.p_value_ <= 1
         assert audit.pairwise_signed_[0, 1] > 0

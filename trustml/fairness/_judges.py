@@ -15,6 +15,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import cross_val_predict
 from sklearn.utils.validation import has_fit_parameter
 
+from trustml._jax import bucket_size
 from trustml._sklearn import safe_indexing
 from trustml.fairness import _logistic_kernels as logistic
 from trustml.fairness import _ridge_kernels as ridge
@@ -275,6 +276,7 @@ class LinearJudges:
             coef, converged = np.array(solved.coef), np.asarray(solved.converged)
             left = np.flatnonzero(~converged.all(axis=0))
             if len(left):
+                left = np.resize(left, bucket_size(len(left)))  # solved twice rather than compiled anew
                 n = len(self.X)
                 targets = np.pad(draws.T[left].astype(float), ((0, 0), (0, 1)))
                 again = logistic.fit_lanes(

@@ -13,15 +13,6 @@ from trustml.fairness._null import random_signs
 OLS = LinearRegression()
 
 
-def biased(n=200, bias=0.0, shift=0.0, seed=0, p=3):
-    rng = np.random.default_rng(seed)
-    group = np.arange(n) % 2
-    X = rng.normal(size=(n, p))
-    X[:, 0] += shift * group
-    y = X @ np.ones(p) + bias * group + rng.normal(size=n)
-    return X, y, np.array(["a", "b"])[group]
-
-
 def test_two_lines():
     """y = x and y = 2 x + 1 at 0, 1, 2: gaps 1, 2, 3."""
     X = np.array([[0.0], [1], [2], [0], [1], [2]])
@@ -34,7 +25,7 @@ def test_two_lines():
 
 
 @pytest.mark.parametrize("model", [OLS, Ridge(2.0), Ridge(fit_intercept=False), LogisticRegression(C=0.5)])
-def test_compiled_judges_are_those_of_scikit_learn(model):
+def test_compiled_judges_are_those_of_scikit_learn(biased, model):
     X, y, group = biased()
     weight = np.random.default_rng(1).random(len(y))
     target = y > 1 if isinstance(model, LogisticRegression) else y
@@ -52,7 +43,7 @@ def test_compiled_judges_are_those_of_scikit_learn(model):
 
 @pytest.mark.parametrize("null", ["conditional", "permutation"])
 @pytest.mark.parametrize("model", [Ridge(), LogisticRegression()])
-def test_compiled_and_black_box_audits_agree(model, null):
+def test_compiled_and_black_box_audits_agree(biased, model, null):
     """A pipeline of one step is not compiled; its pooled model predicts out of fold, so nulls agree in distribution."""
     X, y, group = biased(200)
     target = y > 0 if isinstance(model, LogisticRegression) else y
@@ -69,7 +60,7 @@ def test_compiled_and_black_box_audits_agree(model, null):
         assert compiled.noise_floor_ == pytest.approx(black_box.noise_floor_, rel=0.35)
 
 
-def test_conditional_null_of_one_draw_is_a_refit():
+def test_conditional_null_of_one_draw_is_a_refit(biased):
     """Targets rebuilt from the null's own draws, refitted by scikit-learn, give the same statistic."""
     X, y, group = biased()
     audit = LInCo(OLS, n_null=3, random_state=0).fit(X, y, sensitive_features=group)
@@ -83,7 +74,7 @@ def test_conditional_null_of_one_draw_is_a_refit():
         assert audit.null_distribution_[draw] == pytest.approx(np.mean(abs(a - b)), rel=1e-9)
 
 
-def test_oaxaca_blinder():
+def test_oaxaca_blinder(biased):
     """For least squares, the mean gap over the cases of b is the unexplained part of the decomposition."""
     X, y, group = biased(bias=0.4, shift=0.7)
     in_b = group == "b"
@@ -93,7 +84,7 @@ def test_oaxaca_blinder():
     assert audit.pairwise_signed_[0, 1] == pytest.approx(unexplained, abs=1e-9)
 
 
-def test_identical_groups():
+def test_identical_groups(biased):
     X, y, _ = biased()
     twice = LInCo(Ridge(), n_null=19, random_state=0)
     twice.fit(np.vstack([X, X]), np.append(y, y), sensitive_features=[0] * 200 + [1] * 200)
@@ -101,7 +92,7 @@ def test_identical_groups():
     assert twice.p_value_ == 1
 
 
-def test_scale_and_shift_of_the_target():
+def test_scale_and_shift_of_the_target(biased):
     X, y, group = biased(bias=0.5)
     one, other = (LInCo(OLS, n_null=0, random_state=0).fit(X, t, sensitive_features=group) for t in (y, 3 * y + 7))
     assert other.linco_ == pytest.approx(3 * one.linco_)
@@ -109,7 +100,7 @@ def test_scale_and_shift_of_the_target():
     np.testing.assert_allclose(other.interval_, 3 * one.interval_)
 
 
-def test_both_corrections_are_unbiased():
+def test_both_corrections_are_unbiased(biased):
     """Mean over data sets against the truth, b^2, within three standard errors."""
     for bias in (0.0, 0.4):
         for correction in ("split_half", "analytic"):
@@ -123,7 +114,7 @@ def test_both_corrections_are_unbiased():
 
 
 @pytest.mark.slow
-def test_coverage_of_intervals():
+def test_coverage_of_intervals(biased):
     for bias in (0.0, 0.1, 0.3):
         covered = 0
         for seed in range(200):
@@ -136,7 +127,7 @@ def test_coverage_of_intervals():
 
 
 @pytest.mark.slow
-def test_size_under_covariate_shift():
+def test_size_under_covariate_shift(biased):
     """No bias, mean shift 1.5, n = 400: the conditional test rejects 3 to 8 % at nominal 5 %."""
     rejections = 0
     for seed in range(300):
@@ -146,7 +137,7 @@ def test_size_under_covariate_shift():
     assert 9 <= rejections <= 24
 
 
-def test_intersections_and_skipped_groups():
+def test_intersections_and_skipped_groups(biased):
     X, y, _ = biased(200)
     race = ["x"] * 100 + ["y"] * 90 + ["z"] * 10
     frame = pd.DataFrame({"sex": ["f", "m"] * 100, "race": pd.Categorical(race, list("xyzw"))})
@@ -158,7 +149,7 @@ def test_intersections_and_skipped_groups():
     assert audit.judge(X).shape == (200, 4)
 
 
-def test_a_class_missing_in_one_group():
+def test_a_class_missing_in_one_group(biased):
     X, y, group = biased(200)
     target = np.where((y > 0) & (group == "b"), "yes", "no")
     for model in (LogisticRegression(), DecisionTreeClassifier(random_state=0)):
@@ -168,7 +159,7 @@ def test_a_class_missing_in_one_group():
         assert audit.pairwise_signed_[0, 1] > 0
 
 
-def test_an_audited_predictor():
+def test_an_audited_predictor(biased):
     X, y, group = biased(bias=1.0)
     audit = LInCo(random_state=0, n_null=19).fit(X, y, sensitive_features=group)
     blind = audit.audit_predictor(Ridge().fit(X, y), X, group)
@@ -190,7 +181,7 @@ def test_an_audited_predictor():
         (["a", "b"] * 50, {"estimator": make_pipeline(Ridge()), "correction": "analytic"}, "correction='analytic'"),
     ],
 )
-def test_bad_input(sensitive, options, message):
+def test_bad_input(biased, sensitive, options, message):
     X, y, _ = biased(100)
     with pytest.raises(ValueError, match=message):
         LInCo(n_null=0).set_params(**options).fit(X, y, sensitive_features=sensitive)

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from fairness.test_linco import biased
 from scipy.stats import f as f_distribution
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
@@ -22,7 +21,7 @@ def audited(X, y, group, model=OLS, **options):
     )
 
 
-def test_mean_of_the_null():
+def test_mean_of_the_null(biased):
     """Unit noise around zero: E of the squared gap is tr S (A_0^-1 + A_1^-1)."""
     X, _, group = biased(200, shift=0.5)
     court = Court(X, np.zeros(200), None, (group == "b").astype(int), 2, np.ones(200), "number")
@@ -43,7 +42,7 @@ def test_base_rates_alone():
     assert audit.pairwise_signed_[0, 1] == pytest.approx(0.3)
 
 
-def test_invariances():
+def test_invariances(biased):
     X, y, group = biased(200, 0.4, shift=0.5)
     audit = audited(X, y, group)
     order = np.random.default_rng(1).permutation(200)
@@ -58,21 +57,21 @@ def test_invariances():
         assert other == pytest.approx(one, rel=1e-9)
 
 
-def test_audit_of_all_cases_is_the_mean_of_audits_of_groups():
+def test_audit_of_all_cases_is_the_mean_of_audits_of_groups(biased):
     X, y, group = biased(200, 0.4, shift=0.5)
     in_b = group == "b"
     parts = [LInCo(OLS, n_null=0).fit(X, y, sensitive_features=group, X_audit=X[rows]).linco_ for rows in (in_b, ~in_b)]
     assert audited(X, y, group).linco_ == pytest.approx(np.mean(parts))
 
 
-def test_bounded_judges():
+def test_bounded_judges(biased):
     X, y, group = biased(200, 3.0)
     audit = audited(X, y, group, KNeighborsRegressor(1), correction="split_half", n_splits=1)
     assert audit.linco_ <= audit.linco_rms_ <= np.ptp(y)
     assert audited(X, y > 0, group, LogisticRegression()).linco_ <= 1
 
 
-def test_null_agrees_with_the_chow_test():
+def test_null_agrees_with_the_chow_test(biased):
     """Under Gaussian noise of one variance, the classical test of the same hypothesis has about the same p-values."""
     simulated, classical = [], []
     for seed in range(15):
@@ -85,7 +84,7 @@ def test_null_agrees_with_the_chow_test():
     assert np.mean(np.abs(np.subtract(simulated, classical))) < 0.05
 
 
-def test_units():
+def test_units(biased):
     X, y, group = biased(200, 0.4)
     for disagreement, power in (("absolute", 1), ("squared", 2)):
         options = {"n_null": 9, "disagreement": disagreement}
@@ -104,7 +103,7 @@ def test_units():
     assert audited(X, y, group, normalize="target_iqr").scale_ == pytest.approx(np.ptp(quartiles))
 
 
-def test_mean_of_the_null_as_correction():
+def test_mean_of_the_null_as_correction(biased):
     X, y, group = biased(200, 0.0)
     squares = audited(X, y, group, disagreement="squared", n_null=199)
     found = audited(X, y, group, correction="null_mean", n_null=199)
@@ -115,7 +114,7 @@ def test_mean_of_the_null_as_correction():
         assert abs(other.squared_debiased_) < 0.1
 
 
-def test_bootstrap_and_delta_method_agree():
+def test_bootstrap_and_delta_method_agree(biased):
     X, y, group = biased(200, 0.6)
     delta, boot = (
         audited(X, y, group, correction="split_half", n_boot=n_boot, n_splits=2).squared_standard_error_
@@ -127,7 +126,7 @@ def test_bootstrap_and_delta_method_agree():
     assert np.isfinite(black_box.pairwise_interval_).all()
 
 
-def test_overlap():
+def test_overlap(biased):
     X, y, group = biased(200, shift=4.0)
     X[:20, 0] = np.where(group[:20] == "a", 4, 0)  # some cases are where the other group is
     report, trim, weigh = (audited(X, y, group, overlap=overlap) for overlap in ("report", "trim", "weight"))
@@ -148,7 +147,7 @@ def test_overlap():
         audited(apart, y, group, overlap="trim")
 
 
-def test_strata():
+def test_strata(biased):
     X, y, group = biased(400, 0.5)
     charge = np.array(["theft", "fraud"])[np.arange(400) // 2 % 2]
     charge[:3] = "arson"
@@ -165,7 +164,7 @@ def test_strata():
     assert audit.linco_debiased_within_strata_ == pytest.approx(np.sqrt(np.average(squares, weights=sizes)))
 
 
-def test_frames_of_mixed_columns():
+def test_frames_of_mixed_columns(biased):
     X, y, group = biased(200, 0.5)
     frame = pd.DataFrame(X, columns=list("uvw")).assign(city=np.where(np.arange(200) % 3, "north", "south"))
     model = make_pipeline(OneHot(), Ridge())
@@ -196,7 +195,7 @@ class OneHot:
         ({"estimator": LogisticRegression(), "response": "predict"}, "correction='analytic' found for labels"),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options(biased, options, message):
     X, y, group = biased(200)
     target = y > 0 if "estimator" in options else y
     with pytest.raises(ValueError, match=message):

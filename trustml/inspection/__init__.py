@@ -1,13 +1,17 @@
 """Pictures, in scikit-learn's Display convention. They need matplotlib: ``pip install 'trustml[plot]'``."""
 
 from trustml.inspection._data_values import DataValueDisplay
+from trustml.inspection._group_judges import LInCoDisplay
 from trustml.inspection._group_regret import GroupRegretDisplay
+from trustml.inspection._multiplicity import MultiplicityDisplay
 from trustml.inspection._operating_curves import OperatingCurveDisplay
 from trustml.inspection._shots import ShotDisplay
 
 __all__ = [
     "DataValueDisplay",
     "GroupRegretDisplay",
+    "LInCoDisplay",
+    "MultiplicityDisplay",
     "OperatingCurveDisplay",
     "ShotDisplay",
 ]

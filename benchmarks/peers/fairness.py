@@ -227,9 +227,10 @@ def adult(folder):
     gap = np.abs(ours.by_group - frame.by_group[ours.metrics].to_numpy(float)).max()
     return (
         table(header, lines)
-        + f"\n\n8,000 test rows, {blind.shape[1]} columns, overlap {audit.overlap_share_:.0%}; models fitted to 15,000 "
-        + f"rows. Four rates of both sexes on {len(everyone):,} rows: fairlearn's MetricFrame {theirs / 4:.2f} CPU s a "
-        + f"bootstrap sample (four drawn), group_metric_frame {10 * mine:.2g} ms (a hundred drawn, everything included); "
+        + f"\n\n8,000 test rows, {blind.shape[1]} columns, overlap {audit.overlap_share_:.0%}; "
+        + f"models fitted to 15,000 rows. Four rates of both sexes on {len(everyone):,} rows: fairlearn's MetricFrame "
+        + f"{theirs / 4:.2f} CPU s a bootstrap sample (four drawn), group_metric_frame {10 * mine:.2g} ms (a hundred "
+        + "drawn, everything included); "
         + f"rates agree to {gap:.0e}."
     )
 

@@ -1,4 +1,4 @@
-"""asv: audits of group judges and of almost equally good models. Pin BLAS to one thread: OPENBLAS_NUM_THREADS=1 asv run."""
+"""asv: audits of groups and of good models. Pin BLAS to one thread: OPENBLAS_NUM_THREADS=1 asv run."""
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression, Ridge

@@ -7,8 +7,8 @@ that is almost as good have said something else about the same person?
 """
 
 # %%
-# Sentences of two regions and two sexes are generated: the north has graver cases, and gives half a unit more for the same
-# case. Both sexes are judged alike, and women are few.
+# Sentences of two regions and two sexes are generated: the north has graver cases, and gives half a unit more for the
+# same case. Both sexes are judged alike, and women are few.
 import numpy as np
 import pandas as pd
 
@@ -24,8 +24,9 @@ cases[:, 0] += 0.7 * (region == "north")
 severity = cases[:, :3].sum(axis=1) + 0.5 * (region == "north") + 1.5 * rng.normal(size=n)
 
 # %%
-# One judge is trained for each group, and all judge the same cases. The raw disagreement is much alike for region and
-# sex. But judges of a hundred women are noisy: what remains without the noise, and the interval, tell the two apart.
+# One judge is trained for each group, and all judge the same cases. The raw disagreement looks bad for both: the judges
+# of men and women are more than half as far apart as those of the regions. But the judge of a hundred women is noisy:
+# all of that is explained by the noise floor, and nothing remains in the debiased value.
 audits = {
     name: LInCo(random_state=0).fit(cases, severity, sensitive_features=group)
     for name, group in {"region": region, "sex": sex}.items()
@@ -63,6 +64,6 @@ group_metric_frame(prison, model.predict(cases), region, random_state=0).to_fram
 MultiplicityDisplay.from_estimator(model, cases)
 
 # %%
-# Ambiguity asks whether some of these models changes a case's probability by so much, discrepancy for how many cases one
-# and the same model does.
+# Ambiguity asks whether some of these models changes a case's probability by so much, discrepancy for how many cases
+# one and the same model does.
 MultiplicityDisplay.from_estimator(model, cases, kind="conflict")

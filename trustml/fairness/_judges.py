@@ -22,6 +22,7 @@ from trustml.fairness import _ridge_kernels as ridge
 from trustml.fairness._blocks import make_blocks
 
 _TOL, _MAX_ITER = 1e-9, 100
+_TOL_SIMULATED = 1e-7  # of the last step: errors are smaller, and far below the spread of simulated judges
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,7 @@ class LinearJudges:
         self.blocks = make_blocks(court.codes, court.n_groups)
         self.weight = self.blocks.take(court.weight)
         self.y = self.blocks.take(court.y.astype(float))
+        self.X_blocks = self.blocks.take(self.X)
         self.static = {"n_groups": court.n_groups, "fit_intercept": self.fit_intercept}
         strength = 1 / estimator.C if self.is_logistic else getattr(estimator, "alpha", 0.0)
         self.alpha = float(strength)
@@ -168,7 +170,7 @@ class LinearJudges:
             self.penalty[-1] = 0.0
         self.start = np.zeros((court.n_groups, self.X.shape[1]))
         with jax.enable_x64(True):
-            X = self.blocks.take(self.X)
+            X = self.X_blocks
             if self.is_logistic:
                 solved = logistic.fit(
                     X, self.blocks.group, self.y, self.weight, self.penalty, self.start, _MAX_ITER, _TOL, **self.static
@@ -227,21 +229,34 @@ class LinearJudges:
         if null_estimator is not None:
             return BlackBoxJudges(self.estimator, self.court, None).pooled(null_estimator, X_given)
         court = self.court
+        if not self.is_logistic:
+            gram = self.gram.sum(axis=0)
+            with jax.enable_x64(True):
+                solve = np.asarray(ridge.operator(gram, self.alpha, fit_intercept=self.fit_intercept))
+            return self.X @ (solve @ (self.X.T @ (court.weight * court.y))), float(np.trace(solve @ gram))
         one = Court(court.X, court.y, court.classes, np.zeros_like(court.codes), 1, court.weight, court.response)
         model = LinearJudges(self.estimator, one)
-        score = model.X @ model.coef[0]
-        if not self.is_logistic:
-            return score, float(np.trace(model.operator[0] @ model.gram[0]))
-        return np.column_stack([1 - expit(score), expit(score)]), 0.0
+        p = expit(model.X @ model.coef[0])
+        return np.column_stack([1 - p, p]), 0.0
+
+    def second_moment(self, Z, v):
+        """Weighted mean (p, p) of z z' over the cases: known already if these are the rows that trained the judges."""
+        if (
+            Z is self.court.X
+            and not self.is_logistic
+            and np.array_equal(v, self.court.weight / self.court.weight.sum())
+        ):
+            return self.gram.sum(axis=0) / self.court.weight.sum()
+        cases = self.augment(Z)
+        return (cases * v[:, None]).T @ cases
 
     def conditional_panels(self, base, residual, draws):
         """Coefficients (p, G, B) of the judges of simulated targets on the same rows.
 
         Regression: targets ``base + residual * draws``; classification: ``draws`` (n, B) of zeros and ones.
         """
-        take, group = self.blocks.take, self.blocks.group
+        take, group, X = self.blocks.take, self.blocks.group, self.X_blocks
         with jax.enable_x64(True):
-            X = take(self.X)
             if not self.is_logistic:
                 return np.asarray(
                     ridge.fit_signed_residuals(
@@ -270,7 +285,7 @@ class LinearJudges:
                 np.maximum(spectrum, 0),
                 np.ones((self.court.n_groups, 1)),
                 60,
-                _TOL,
+                _TOL_SIMULATED,
                 **self.static,
             )
             coef, converged = np.array(solved.coef), np.asarray(solved.converged)
@@ -308,7 +323,7 @@ class LinearJudges:
                 slope, residual, bread = np.ones(len(score)), self.court.y - score, self.operator
             return np.asarray(
                 ridge.sandwich(
-                    take(self.X), group, self.weight, take(slope), take(residual), bread, n_groups=self.court.n_groups
+                    self.X_blocks, group, self.weight, take(slope), take(residual), bread, n_groups=self.court.n_groups
                 )
             )
 

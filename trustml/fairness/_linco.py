@@ -387,21 +387,22 @@ class LInCo(MetaEstimatorMixin, BaseEstimator):
         return "probability" if has and self.response != "predict" else "label"
 
     def _simulate(self, judges, court, Z, v, statistic, observed, rng):
-        """The null distribution and p-values; returns the mean squared gaps (G, G) under the null."""
+        """The null distribution and p-values; returns its mean squared gaps (G, G) if they correct."""
         if not self.n_null:
             self.null_distribution_ = np.empty(0)
             self.noise_floor_ = self.p_value_ = self.minimum_detectable_effect_ = np.nan
             self.pairwise_pvalues_ = np.full((court.n_groups, court.n_groups), np.nan)
             return None
         options = {"null": self.null, "null_estimator": self.null_estimator, "n_null": self.n_null, "rng": rng}
-        simulated = simulate(judges, court, Z, v, statistic, **options)
+        wanted = self.correction == "null_mean"
+        simulated = simulate(judges, court, Z, v, statistic, with_squares=wanted, **options)
         self.null_distribution_ = simulated.total
         self.noise_floor_ = float(np.mean(simulated.total))
         self.minimum_detectable_effect_ = float(np.quantile(simulated.total, 0.95))
         self.p_value_ = float(p_values(self.linco_, simulated.total))
         self.pairwise_pvalues_ = pair_matrix(holm(p_values(observed, simulated.pairs)))
         np.fill_diagonal(self.pairwise_pvalues_, 1.0)
-        return pair_matrix(simulated.squares.mean(axis=0))
+        return pair_matrix(simulated.squares.mean(axis=0)) if wanted else None
 
     def _debias(self, judges, court, J, raw, squares, Z, v, seed):
         rng, halves, noise, spread = np.random.default_rng([seed, 0]), None, None, None

@@ -33,40 +33,43 @@ class Statistic(NamedTuple):
 
 
 class Simulated(NamedTuple):
-    """The statistic of B simulated data sets: pairs (B, P), total (B,), squared gaps of pairs (B, P)."""
+    """The statistic of B simulated data sets: pairs (B, P), total (B,), squared gaps of pairs (B, P) if asked for."""
 
     pairs: NDArray
     total: NDArray
-    squares: NDArray
+    squares: NDArray | None
 
 
-def simulate(judges, court, Z, v, statistic, *, null, null_estimator, n_null, rng) -> Simulated:
+def simulate(judges, court, Z, v, statistic, *, null, null_estimator, n_null, rng, with_squares=False) -> Simulated:
     """Audits of ``n_null`` data sets in which the groups are judged alike, in batches that fit into memory."""
-    draw = _permuted(judges, court, Z, v, statistic)
     if null == "conditional":
-        draw = _conditional(judges, court, Z, v, statistic, null_estimator)
-    lanes = lanes_in_memory(40 * len(court.y) * (1 if court.classes is None else len(court.classes)), at_most=n_null)
-    n_batches = -(-n_null // lanes)
+        draw = _conditional(judges, court, Z, v, statistic, null_estimator, with_squares)
+    else:
+        draw = _permuted(judges, court, Z, v, statistic, with_squares)
+    bytes_each = 40 * len(court.y) * (1 if court.classes is None else len(court.classes))
+    n_batches = -(-n_null // lanes_in_memory(bytes_each, at_most=2 * n_null))
     batches = [len(part) for part in np.array_split(np.arange(n_null), n_batches)]
     found = [draw(size, rng) for size in batches]
-    return Simulated(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    pairs, total, squares = zip(*found, strict=True)
+    return Simulated(np.concatenate(pairs), np.concatenate(total), np.concatenate(squares) if with_squares else None)
 
 
-def _of_panels(panels, v, statistic):
+def _of_panels(panels, v, statistic, with_squares):
     found, squares = [], []
     first, second = np.triu_indices(next(iter(panels)).shape[1], 1)
     for J in panels:
         found.append(statistic(J, v))
-        squares.append(squared_gaps(as_vectors(J, statistic.response, statistic.n_classes), v)[first, second])
+        if with_squares:
+            squares.append(squared_gaps(as_vectors(J, statistic.response, statistic.n_classes), v)[first, second])
     pairs, total = zip(*found, strict=True)
-    return Simulated(np.array(pairs), np.array(total), np.array(squares))
+    return Simulated(np.array(pairs), np.array(total), np.array(squares) if with_squares else None)
 
 
-def _permuted(judges, court, Z, v, statistic):
+def _permuted(judges, court, Z, v, statistic, with_squares):
     def draw(size, rng):
         orders = np.argsort(rng.random((size, len(court.y))), axis=1)
         panels = judges.panels(orders, court.y[orders], court.weight[orders], Z)
-        return _of_panels(panels, v, statistic)
+        return _of_panels(panels, v, statistic, with_squares)
 
     return draw
 
@@ -77,7 +80,7 @@ def random_signs(size, n, rng):
     return 2 * np.unpackbits(words.view(np.uint8), axis=1)[:, :n].T.astype(np.int8) - 1
 
 
-def _conditional(judges, court, Z, v, statistic, null_estimator):
+def _conditional(judges, court, Z, v, statistic, null_estimator, with_squares):
     pooled, freedom = judges.pooled(null_estimator, court.X)
     n = len(court.y)
     if court.classes is None:
@@ -86,6 +89,8 @@ def _conditional(judges, court, Z, v, statistic, null_estimator):
         base, residual = pooled[:, -1], None
         thresholds = np.cumsum(pooled, axis=1)[:, :-1]
 
+    measure = _linear(judges, Z, v, statistic, with_squares) if isinstance(judges, LinearJudges) else None
+
     def targets(size, rng):
         if court.classes is None:
             return random_signs(size, n, rng)
@@ -93,40 +98,47 @@ def _conditional(judges, court, Z, v, statistic, null_estimator):
 
     def draw(size, rng):
         drawn = targets(size, rng)
-        if isinstance(judges, LinearJudges):
-            return _linear(judges, judges.conditional_panels(base, residual, drawn), Z, v, statistic)
+        if measure is not None:
+            return measure(judges.conditional_panels(base, residual, drawn))
         y = drawn.T if residual is None else (base[:, None] + residual[:, None] * drawn).T
         rows, weight = np.broadcast_to(np.arange(n), y.shape), np.broadcast_to(court.weight, y.shape)
-        return _of_panels(judges.panels(rows, y, weight, Z), v, statistic)
+        return _of_panels(judges.panels(rows, y, weight, Z), v, statistic, with_squares)
 
     return draw
 
 
-def _linear(judges, coef, Z, v, statistic):
-    """The statistic of panels (p, G, B) of linear judges; squared gaps of numbers are quadratic forms."""
-    cases = judges.augment(Z)
-    squares = None
-    if statistic.response == "number":
-        first, second = np.triu_indices(coef.shape[1], 1)
-        S = (cases * v[:, None]).T @ cases
-        gaps = coef[:, first] - coef[:, second]
-        squares = np.sum((S @ gaps.reshape(len(S), -1)).reshape(gaps.shape) * gaps, axis=0).T
-        if (statistic.rho, statistic.aggregate) == ("squared", "pairs"):
-            return Simulated(squares, squares.mean(axis=1), squares)
-    n_blocks = -(-len(cases) // _ROWS_OF_BLOCK)
-    padding = n_blocks * _ROWS_OF_BLOCK - len(cases)
-    blocks = np.pad(cases, ((0, padding), (0, 0))).reshape(n_blocks, _ROWS_OF_BLOCK, -1)
-    weights, link = np.pad(v, (0, padding)).reshape(n_blocks, -1), _LINKS[statistic.response]
-    with jax.enable_x64(True):
-        pairs, total = linear_pair_and_total(
-            blocks, weights, coef, link=link, rho=statistic.rho, aggregate=statistic.aggregate
-        )
-        pairs, total = np.asarray(pairs).T, np.asarray(total)
-        if squares is None:
+def _linear(judges, Z, v, statistic, with_squares=False):
+    """From panels (p, G, B) of linear judges to their statistic; squared gaps of numbers are quadratic forms."""
+    options = {"link": _LINKS[statistic.response], "rho": statistic.rho, "aggregate": statistic.aggregate}
+    only_squares = (statistic.response, statistic.rho, statistic.aggregate) == ("number", "squared", "pairs")
+    S = judges.second_moment(Z, v) if statistic.response == "number" else None
+    if not only_squares:
+        cases = judges.augment(Z)
+        n_blocks = -(-len(cases) // _ROWS_OF_BLOCK)
+        padding = n_blocks * _ROWS_OF_BLOCK - len(cases)
+        blocks = np.pad(cases, ((0, padding), (0, 0))).reshape(n_blocks, _ROWS_OF_BLOCK, -1)
+        weights = np.pad(v, (0, padding)).reshape(n_blocks, -1)
+
+    def squared(coef):
+        if S is None:
             # Judgments that are labels are zero or one, and then all distances are alike.
-            squares, _ = linear_pair_and_total(blocks, weights, coef, link=link, rho="squared", aggregate="pairs")
-            squares = np.asarray(squares).T
-    return Simulated(pairs, total, squares)
+            squares, _ = linear_pair_and_total(
+                blocks, weights, coef, **options | {"rho": "squared", "aggregate": "pairs"}
+            )
+            return np.asarray(squares).T
+        first, second = np.triu_indices(coef.shape[1], 1)
+        gaps = coef[:, first] - coef[:, second]
+        return np.sum((S @ gaps.reshape(len(S), -1)).reshape(gaps.shape) * gaps, axis=0).T
+
+    def measure(coef):
+        with jax.enable_x64(True):
+            squares = squared(coef) if with_squares or only_squares else None
+            if only_squares:
+                return Simulated(squares, squares.mean(axis=1), squares)
+            pairs, total = linear_pair_and_total(blocks, weights, coef, **options)
+            return Simulated(np.asarray(pairs).T, np.asarray(total), squares)
+
+    return measure
 
 
 def p_values(observed, simulated):

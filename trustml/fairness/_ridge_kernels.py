@@ -14,8 +14,9 @@ import jax.numpy as jnp
 _RANK = 1e-12
 
 
+@partial(jax.jit, static_argnames=("fit_intercept",))
 def operator(gram, alpha, *, fit_intercept):
-    """M (..., p, p) from the scatter X'SX (..., p, p). Pure."""
+    """M (..., p, p) from the scatter X'SX (..., p, p)."""
 
     def inverse(scatter):
         value, vector = jnp.linalg.eigh(scatter)

@@ -44,7 +44,7 @@ class MultiplicityDisplay:
     >>> X = scale(X[:, :5])
     >>> model = PredictiveMultiplicity().fit(X, y)
     >>> MultiplicityDisplay.from_estimator(model, X).ax_.get_title()
-    '7 % of cases on either side of 1/2'
+    '5 % of cases on either side of 1/2'
     """
 
     def __init__(self, *, probability=None, viable_range=None, deltas=None, ambiguity=None, discrepancy=None):

@@ -41,7 +41,7 @@ def _arranged(logits, Q, resolution):
     """Logits and base quantiles with the axis of the softmax last; ``Q`` is (n, p, m)."""
     n, p, m = Q.shape
     if resolution == "coarse":
-        return logits[:, None, :], Q.transpose(0, 2, 1)
+        return jnp.broadcast_to(logits[:, None, :], (n, m, p)), Q.transpose(0, 2, 1)
     if resolution == "medium":
         return logits.reshape(n, m, p), Q.transpose(0, 2, 1)
     return logits.reshape(n, m, p * m), Q.reshape(n, 1, p * m)

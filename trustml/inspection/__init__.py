@@ -5,6 +5,7 @@ from trustml.inspection._group_judges import LInCoDisplay
 from trustml.inspection._group_regret import GroupRegretDisplay
 from trustml.inspection._multiplicity import MultiplicityDisplay
 from trustml.inspection._operating_curves import OperatingCurveDisplay
+from trustml.inspection._quantiles import QuantileDisplay
 from trustml.inspection._shots import ShotDisplay
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "LInCoDisplay",
     "MultiplicityDisplay",
     "OperatingCurveDisplay",
+    "QuantileDisplay",
     "ShotDisplay",
 ]

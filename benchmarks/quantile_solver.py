@@ -75,9 +75,7 @@ def main():
     stack = QuantileAggregator(models, cv=2).fit(X, y)
     predict, _ = cpu_seconds(stack.aggregate, np.random.default_rng(0).normal(size=(1_000_000, 6, 19)))
     header = ["weights", "rows", "CPU s", "HiGHS", "ratio", "certified gap", "largest difference", "first call"]
-    text = (
-        f"{table(header, rows)}\n\n10^6 rows x 19 levels of six models, their quantiles given: {predict:.1f} CPU s.\n"
-    )
+    text = f"{table(header, rows)}\n\n10^6 rows x 19 levels of six models, quantiles given: {predict:.1f} CPU s.\n"
     text += f"\n{date.today():%-d %B %Y}; {machine('scipy')}. Median of {arguments.turns} turns (range)."
     print(text)
     if arguments.write:

@@ -64,7 +64,7 @@ class ForestQuantileRegressor(MetaEstimatorMixin, BaseQuantileRegressor):
     """
 
     _parameter_constraints = {
-        "forest": [HasMethods(["fit", "apply"]), None],
+        "forest": [HasMethods(["fit", "predict"]), None],
         "quantiles": ["array-like"],
         "n_jobs": [None, Integral],
         "random_state": ["random_state"],

@@ -39,6 +39,7 @@ _SUBMODULE_OF = {
     "PairVerifier": "metric_learning",
     "PredictiveMultiplicity": "fairness",
     "QuantileAggregator": "quantile",
+    "QuantileDisplay": "inspection",
     "ReweightedRegressor": "imbalanced",
     "SMOGN": "imbalanced",
     "SMOTER": "imbalanced",

@@ -7,8 +7,8 @@ for some of the rows. Which should be believed, at which level, and for whom?
 """
 
 # %%
-# Targets follow a line whose slope changes sign with the second feature, and their spread grows with the first one. A
-# linear model knows the spread and not the bend, a forest the bend and less of the tails.
+# Targets follow a line where the second feature is negative, and a wave on top of it where it is positive; their
+# spread grows with the first feature. A linear model knows the line, a forest the wave.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -20,11 +20,12 @@ from trustml.quantile import ForestQuantileRegressor, LinearQuantileRegressor, Q
 def draw(n, seed):
     rng = np.random.default_rng(seed)
     X = rng.uniform(-2, 2, size=(n, 3))
-    y = 3 * X[:, 0] * (X[:, 1] > 0) + X[:, 2] + (0.3 + np.abs(X[:, 0])) * rng.standard_t(4, size=n)
+    wave = 4 * np.sign(np.sin(3 * X[:, 2])) * (X[:, 1] > 0)
+    y = 3 * X[:, 0] + wave + (0.3 + 0.5 * np.abs(X[:, 0])) * rng.normal(size=n)
     return X, y
 
 
-X, y = draw(600, 0)
+X, y = draw(500, 0)
 X_test, y_test = draw(2000, 1)
 models = [("linear", LinearQuantileRegressor()), ("forest", ForestQuantileRegressor(random_state=0))]
 
@@ -41,7 +42,7 @@ QuantileDisplay.from_estimator(stack, X_test, y_test)
 
 # %%
 # "For whom" needs weights that depend on the row.
-local = QuantileAggregator(models, weights="local", resolution="coarse", n_networks=3, random_state=0).fit(X, y)
+local = QuantileAggregator(models, weights="local", resolution="coarse", learning_rate=5e-3, random_state=0).fit(X, y)
 weights = local.predict_weights(X_test)[:, 1]
 fig, ax = plt.subplots(layout="constrained")
 points = ax.scatter(X_test[:, 0], X_test[:, 1], c=weights, s=6, vmin=0, vmax=1, cmap="cividis")
@@ -57,13 +58,10 @@ for name, fitted in [*zip(stack.estimator_names_, stack.estimators_, strict=True
     print(f"{name:7s}", round(weighted_interval_score(y_test, q, quantiles=levels), 3))
 
 # %%
-# Every model may be wrong about its intervals. Conformal ones keep their promise whatever the models are worth.
+# Every model may be wrong about its intervals. Conformal ones cover what they promise whatever the models are worth: on
+# average over tables, that is. A hundred rows calibrate here, and one table's coverage strays from it by about 0.04.
 conformal = QuantileAggregator(models, conformal="cqr", random_state=0).fit(X, y)
 low, high = conformal.predict_interval(X_test, coverage=0.8).T
 print(f"nominal 0.80, conformal {np.mean((y_test >= low) & (y_test <= high)):.3f}")
-print(
-    "levels",
-    levels[[1, -2]],
-    "cover",
-    quantile_coverage(y_test, stack.predict_quantiles(X_test), quantiles=levels)[[1, -2]],
-)
+covered = quantile_coverage(y_test, stack.predict_quantiles(X_test), quantiles=levels)
+print(f"without: {covered[-2] - covered[1]:.3f}")

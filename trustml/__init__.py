@@ -43,10 +43,12 @@ _SUBMODULE_OF = {
     "ReweightedRegressor": "imbalanced",
     "SMOGN": "imbalanced",
     "SMOTER": "imbalanced",
+    "SPCClassifier": "uncertainty",
     "SPCRegressor": "uncertainty",
     "ShotDisplay": "inspection",
     "Specialists": "online",
     "TCMEmbedding": "metric_learning",
+    "UncertaintyDisplay": "inspection",
     "all_estimators": "_discovery",
 }
 _SUBMODULES = (

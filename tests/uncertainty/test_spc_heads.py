@@ -97,7 +97,7 @@ def test_the_average_of_networks(hidden):
     X = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
     members = jax.vmap(network.init, (0, None))(jax.random.split(jax.random.key(0), 4), X)
     members = jax.tree.map(np.asarray, members)
-    averaged = _heads._average(members)
+    averaged = _heads.average(members)
     expected = jax.vmap(network.apply, (0, None))(members, X).mean(axis=0)
     wide = MLP(3, tuple(4 * h for h in hidden))
     np.testing.assert_allclose(wide.apply(averaged, X), expected, rtol=1e-5, atol=1e-6)

@@ -7,6 +7,7 @@ from trustml.inspection._multiplicity import MultiplicityDisplay
 from trustml.inspection._operating_curves import OperatingCurveDisplay
 from trustml.inspection._quantiles import QuantileDisplay
 from trustml.inspection._shots import ShotDisplay
+from trustml.inspection._uncertainty import UncertaintyDisplay
 
 __all__ = [
     "DataValueDisplay",
@@ -16,4 +17,5 @@ __all__ = [
     "OperatingCurveDisplay",
     "QuantileDisplay",
     "ShotDisplay",
+    "UncertaintyDisplay",
 ]

@@ -5,6 +5,7 @@ Both kinds have one signature. ``features`` is (n_rows, n_features); ``residuals
 (n_rows, n_targets, 3 + 2 n_levels): M, Mu, Md, q_u of rising levels, q_d of rising levels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -51,15 +52,19 @@ def constants(residuals, weight, levels):
 
 @dataclass(frozen=True)
 class MemberOutputs:
-    """Outputs (n_rows, n_members, 3 + 2 n_levels) of networks whose parameters have a leading axis of members."""
+    """Outputs (n_rows, n_members, n_outputs) of networks whose parameters have a leading axis of members.
+
+    ``activate`` is a module-level function of the outputs of one.
+    """
 
     network: MLP
+    activate: Callable = positive_outputs
 
     def init(self, key, X):
         return jax.vmap(self.network.init, (0, None))(key, X)
 
     def apply(self, params, X):
-        return jax.vmap(lambda member: positive_outputs(self.network.apply(member, X)), out_axes=1)(params)
+        return jax.vmap(lambda member: self.activate(self.network.apply(member, X)), out_axes=1)(params)
 
 
 def _start(network, keys, features, residuals, weights, levels):
@@ -72,7 +77,7 @@ def _start(network, keys, features, residuals, weights, levels):
     return (*params[:-1], (params[-1][0], (wanted + np.log(-np.expm1(-wanted))).astype(np.float32)))
 
 
-def _average(params):
+def average(params):
     """One network whose outputs, before the last activation, are the mean of those of the members."""
     members = len(params[0][0])
     if len(params) == 1:
@@ -127,7 +132,7 @@ def fit_mlp_heads(features, residuals, weight, folds, levels, settings):
     every = every.reshape(len(features), n_targets, n_folds, -1)
     out_of_fold = every[np.arange(len(folds)), :, folds].astype(float)
     averaged = [
-        _average(jax.tree.map(lambda a, t=t: a[t * n_folds : (t + 1) * n_folds], params)) for t in range(n_targets)
+        average(jax.tree.map(lambda a, t=t: a[t * n_folds : (t + 1) * n_folds], params)) for t in range(n_targets)
     ]
     n_iter = int(trained.n_iter.max())
     return out_of_fold, jax.tree.map(lambda *a: np.stack(a), *averaged), n_iter
@@ -145,14 +150,14 @@ def mlp_outputs(heads, features):
     return predict(network, heads, features.astype(np.float32))
 
 
-def _mean_model(head, n_rows, n_features, seed):
+def mean_model(head, n_rows, n_features, seed):
     if head == "gradient_boosting":
         return HistGradientBoostingRegressor(max_iter=50, random_state=seed)
     components = Nystroem(gamma=1 / n_features, n_components=min(100, n_rows), random_state=seed)
     return make_pipeline(components, RidgeCV(np.logspace(-3, 3, 13)))
 
 
-def _weighted_fit(model, X, target, weight):
+def weighted_fit(model, X, target, weight):
     name = "ridgecv__sample_weight" if hasattr(model, "steps") else "sample_weight"
     # The weights are for these models, whatever the user's own routes are.
     with config_context(enable_metadata_routing=False):
@@ -164,7 +169,7 @@ def _fit_models(head, features, residuals, weight, levels, seed):
     rows = weight > 0
     X, e, weight = features[rows], residuals[rows], weight[rows]
     best = constants(e, weight, levels)
-    models = [_weighted_fit(_mean_model(head, len(X), X.shape[1], seed), X, np.abs(e), weight)]
+    models = [weighted_fit(mean_model(head, len(X), X.shape[1], seed), X, np.abs(e), weight)]
     quantiles = []
     for side, (mask, sign) in enumerate(((e > 0, 1), (e <= 0, -1))):
         if mask.sum() < _FEW_ROWS:
@@ -174,7 +179,7 @@ def _fit_models(head, features, residuals, weight, levels, seed):
             quantiles += dummies[1:]
             continue
         target = sign * e[mask]
-        mean = _weighted_fit(_mean_model(head, mask.sum(), X.shape[1], seed), X[mask], target, weight[mask])
+        mean = weighted_fit(mean_model(head, mask.sum(), X.shape[1], seed), X[mask], target, weight[mask])
         models.append(mean)
         if head == "gradient_boosting":
             for level in levels:

@@ -1,10 +1,10 @@
 """Intervals, noise and self-contradiction of any regressor, from small heads on its residuals."""
 
 import warnings
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone, is_regressor
+from sklearn.base import RegressorMixin, is_regressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.utils import Bunch, check_array, check_consistent_length, column_or_1d, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -13,12 +13,13 @@ from trustml._jax import seed_from
 from trustml._sklearn import HasMethods, Interval, StrOptions, check_sample_weight, fit_context, safe_indexing
 from trustml._validation import check_magnitude
 from trustml.metrics._split_point import discrepancy, widening
-from trustml.uncertainty._heads import fit_mlp_heads, fit_sklearn_heads, mlp_outputs, sklearn_outputs
-from trustml.uncertainty._model import as_table, features_of, fit_model, fold_numbers, out_of_fold
-from trustml.uncertainty._sides import side_factors, warn_of_few_rows
+from trustml.uncertainty._base import HeadsOnModel
+from trustml.uncertainty._heads import constants, fit_mlp_heads, fit_sklearn_heads, mlp_outputs, sklearn_outputs
+from trustml.uncertainty._model import as_table, fit_model, fold_numbers, out_of_fold
+from trustml.uncertainty._sides import mix, shrinkage, side_factors, warn_of_few_rows
 
 
-class SPCRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class SPCRegressor(RegressorMixin, HeadsOnModel):
     """Split-point uncertainty: small heads that say how far above and below a model's prediction targets lie.
 
     The residuals of a model are split at zero. Heads predict, for each row, the mean absolute residual (MAR), that of
@@ -86,6 +87,10 @@ class SPCRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         By which features of the heads are standardised.
     residual_scale_ : ndarray of shape (n_targets,)
         Mean absolute residual of each target.
+    constant_quantiles_ : ndarray of shape (n_targets, 2, n_levels)
+        Quantiles of the sides of all residuals, in units of ``residual_scale_``.
+    shrinkage_ : ndarray of shape (n_targets, 2, n_levels)
+        Weight of these constants in the quantiles, the one that serves out-of-fold rows best: 0 is the heads alone.
     side_factors_ : ndarray of shape (n_targets, 2, n_levels)
         Factors of the upper and the lower quantiles.
     side_counts_ : ndarray of shape (n_targets, 2)
@@ -126,24 +131,13 @@ class SPCRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
+        **HeadsOnModel._parameter_constraints,
         "estimator": [HasMethods(["fit", "predict"]), None],
         "coverage": [Interval(Real, 0, 1, closed="neither"), "array-like"],
-        "residuals": [StrOptions({"cv", "train", "prefit"})],
-        "cv": ["cv_object"],
-        "features": [StrOptions({"auto", "X"}), HasMethods(["fit", "transform"]), callable],
         "head": [StrOptions({"mlp", "ridge", "gradient_boosting"})],
-        "hidden_layer_sizes": ["array-like"],
         "quantile_loss": [StrOptions({"pinball", "coverage"})],
         "calibration": [StrOptions({"side", "sds", "none"})],
         "max_widening": [Interval(Real, 1, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -222,22 +216,23 @@ class SPCRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             )
         given = None if sample_weight is None else weight
         model, residuals, folds = self._residuals(estimator, X, y, given, seed)
-        transform = clone(self.features).fit(X, y) if hasattr(self.features, "transform") else self.features
-        features = features_of(model, transform, X)
-        mean, deviation = features.mean(axis=0), features.std(axis=0)
-        deviation = np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
+        standard, described = self._learn_features(model, X, y)
         scale = np.average(np.abs(residuals), axis=0, weights=weight)
         # Residuals that are nothing but rounding have no sides to learn.
         scale = np.where(scale > 1e-13 * np.abs(y.reshape(len(y), -1)).max(axis=0), scale, 0.0)
         standardised = np.where(scale > 0, residuals / np.where(scale > 0, scale, 1.0), 0.0)
         fit_heads = fit_mlp_heads if self.head == "mlp" else fit_sklearn_heads
         settings = {**self.get_params(deep=False), "seed": seed}
-        standard = (features - mean) / deviation
         held_out, heads, n_iter = fit_heads(standard, standardised, weight, folds, levels, settings)
 
-        self.estimator_, self.features_, self.heads_, self.n_iter_ = model, transform, heads, n_iter
+        self.estimator_, self.heads_, self.n_iter_ = model, heads, n_iter
         self.levels_, self.residual_scale_ = levels, scale
-        self.feature_mean_, self.feature_scale_ = mean, deviation
+        for name, value in described.items():
+            setattr(self, name, value)
+        self.constant_quantiles_ = np.stack([constants(e, weight, levels)[3:].reshape(2, -1) for e in standardised.T])
+        sides = _sides(held_out)
+        parts = zip(standardised.T, np.moveaxis(sides, 1, 0), self.constant_quantiles_, strict=True)
+        self.shrinkage_ = np.stack([shrinkage(e, q, c, weight, levels) for e, q, c in parts])
         self._row_marks, self._one_target, self._kind = _row_marks(standard), y.ndim == 1, self.head
         self._widening = self.max_widening if self.calibration == "sds" else 1.0
         counts = [(((e > 0) & (weight > 0)).sum(), ((e <= 0) & (weight > 0)).sum()) for e in residuals.T]
@@ -441,17 +436,13 @@ class SPCRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             )
         return model, residuals, folds
 
-    def _features(self, X):
-        validate_data(self, X, reset=False, skip_check_array=True)
-        return (features_of(self.estimator_, self.features_, X) - self.feature_mean_) / self.feature_scale_
-
     def _outputs(self, features):
         outputs = mlp_outputs if self._kind == "mlp" else sklearn_outputs
         return outputs(self.heads_, features).astype(np.float64)
 
     def _widened(self, outputs):
         """Quantiles (n_rows, n_targets, 2, n_levels), in units of the residual scale."""
-        sides = outputs[:, :, 3:].reshape(*outputs.shape[:2], 2, -1)
+        sides = mix(_sides(outputs), self.constant_quantiles_, self.shrinkage_)
         if self._widening == 1.0:
             return sides
         factors = widening(*(outputs[:, :, i] for i in range(3)), self._widening)
@@ -469,6 +460,10 @@ class SPCRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         ]
         self.side_factors_ = np.stack([factors for factors, _ in parts])
         self.side_counts_ = np.stack([counts for _, counts in parts])
+
+
+def _sides(outputs):
+    return outputs[:, :, 3:].reshape(*outputs.shape[:2], 2, -1)
 
 
 def _check_levels(coverage):

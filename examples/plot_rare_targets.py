@@ -7,7 +7,7 @@ ones. How would one notice, and what can be done about it with the regressor tha
 """
 
 # %%
-# Claims with a long tail: one in a hundred is above seven times the median. What drives them is partly seen.
+# Claims with a long tail: one in a hundred is more than four times the median. What drives them is partly seen.
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor

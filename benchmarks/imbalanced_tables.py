@@ -122,7 +122,7 @@ def section(lines, arguments, seconds):
     return table(header, lines) + (
         f"\n\nMean absolute error ± standard error over {arguments.seeds} seeds, {arguments.steps} steps; the last "
         "column compares with the plain network, or with plain boosting. Thresholds of the regions are relative to the "
-        "mean count of a bin. ConR: `conr_weight=0.05`, all else at its default, chosen on no row of these tables. "
+        "mean count of a bin. ConR: `conr_weight=0.05`, not searched, all else at its default. "
         f"{seconds:.0f} CPU seconds, on a shared machine. {date.today():%d %B %Y}; {machine()}."
     )
 

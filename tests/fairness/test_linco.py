@@ -17,7 +17,9 @@ def test_two_lines():
     """y = x and y = 2 x + 1 at 0, 1, 2: gaps 1, 2, 3."""
     X = np.array([[0.0], [1], [2], [0], [1], [2]])
     y = np.array([0.0, 1, 2, 1, 3, 5])
-    audit = LInCo(OLS, min_group_size=2, n_null=0).fit(X, y, sensitive_features=[0, 0, 0, 1, 1, 1])
+    audit = LInCo(OLS, min_group_size=2, n_null=0, correction="analytic").fit(
+        X, y, sensitive_features=[0, 0, 0, 1, 1, 1]
+    )
     assert audit.linco_ == pytest.approx(2)
     assert audit.linco_rms_ == pytest.approx(np.sqrt(14 / 3))
     np.testing.assert_allclose(audit.predict_inconsistency(X[:3]), [1, 2, 3])
@@ -29,7 +31,7 @@ def test_compiled_judges_are_those_of_scikit_learn(biased, model):
     X, y, group = biased()
     weight = np.random.default_rng(1).random(len(y))
     target = y > 1 if isinstance(model, LogisticRegression) else y
-    audit = LInCo(model, n_null=0, n_splits=1).fit(X, target, sensitive_features=group, sample_weight=weight)
+    audit = LInCo(model, n_null=0, correction="analytic").fit(X, target, sensitive_features=group, sample_weight=weight)
     assert audit.engine_.startswith("jax")
     for label, judge in zip("ab", audit.estimators_, strict=True):
         rows = group == label
@@ -63,7 +65,7 @@ def test_compiled_and_black_box_audits_agree(biased, model, null):
 def test_conditional_null_of_one_draw_is_a_refit(biased):
     """Targets rebuilt from the null's own draws, refitted by scikit-learn, give the same statistic."""
     X, y, group = biased()
-    audit = LInCo(OLS, n_null=3, random_state=0).fit(X, y, sensitive_features=group)
+    audit = LInCo(OLS, n_null=3, correction="analytic", random_state=0).fit(X, y, sensitive_features=group)
     pooled = OLS.fit(X, y).predict(X)
     residual = (y - pooled) * np.sqrt(200 / (200 - 4))
     seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
@@ -78,7 +80,7 @@ def test_oaxaca_blinder(biased):
     """For least squares, the mean gap over the cases of b is the unexplained part of the decomposition."""
     X, y, group = biased(bias=0.4, shift=0.7)
     in_b = group == "b"
-    audit = LInCo(OLS, n_null=0).fit(X, y, sensitive_features=group, X_audit=X[in_b])
+    audit = LInCo(OLS, n_null=0, correction="analytic").fit(X, y, sensitive_features=group, X_audit=X[in_b])
     explained = OLS.fit(X[~in_b], y[~in_b]).predict(X[in_b]).mean() - y[~in_b].mean()
     unexplained = y[in_b].mean() - y[~in_b].mean() - explained
     assert audit.pairwise_signed_[0, 1] == pytest.approx(unexplained, abs=1e-9)
@@ -86,7 +88,7 @@ def test_oaxaca_blinder(biased):
 
 def test_identical_groups(biased):
     X, y, _ = biased()
-    twice = LInCo(Ridge(), n_null=19, random_state=0)
+    twice = LInCo(Ridge(), n_null=19, correction="analytic", random_state=0)
     twice.fit(np.vstack([X, X]), np.append(y, y), sensitive_features=[0] * 200 + [1] * 200)
     assert twice.linco_ == pytest.approx(0, abs=1e-12)
     assert twice.p_value_ == 1
@@ -142,7 +144,7 @@ def test_intersections_and_skipped_groups(biased):
     race = ["x"] * 100 + ["y"] * 90 + ["z"] * 10
     frame = pd.DataFrame({"sex": ["f", "m"] * 100, "race": pd.Categorical(race, list("xyzw"))})
     with pytest.warns(UserWarning, match="10 rows"):
-        audit = LInCo(n_null=0).fit(X, y, sensitive_features=frame)
+        audit = LInCo(n_null=0, correction="analytic").fit(X, y, sensitive_features=frame)
     assert audit.groups_.tolist() == ["f & x", "f & y", "m & x", "m & y"]
     assert audit.skipped_groups_["w"] == "no rows"
     assert audit.skipped_groups_["f & z"].startswith("5 rows")

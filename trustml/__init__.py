@@ -49,6 +49,7 @@ _SUBMODULE_OF = {
     "Specialists": "online",
     "TCMEmbedding": "metric_learning",
     "UncertaintyDisplay": "inspection",
+    "TrustReport": "inspection",
     "all_estimators": "_discovery",
 }
 _SUBMODULES = (

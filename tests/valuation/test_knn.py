@@ -6,7 +6,6 @@ from math import factorial
 import jax
 import numpy as np
 import pytest
-import sklearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
@@ -402,6 +401,6 @@ def test_memory_mapped_arrays_are_as_good_as_arrays(tmp_path):
     X, y = rng.normal(size=(300, 5)), rng.integers(0, 2, 300)
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
-    with sklearn.config_context(working_memory=0.05):
+    with config_context(working_memory=0.05):
         from_disk = knn_shapley(mapped, y, mapped[:50], y[:50])
     np.testing.assert_allclose(from_disk, knn_shapley(X, y, X[:50], y[:50]), atol=1e-12)

@@ -1,4 +1,4 @@
-"""Pictures, in scikit-learn's Display convention. They need matplotlib: ``pip install 'trustml[plot]'``."""
+"""Pictures and reports. They need matplotlib: ``pip install 'trustml[plot]'``."""
 
 from trustml.inspection._data_values import DataValueDisplay
 from trustml.inspection._group_judges import LInCoDisplay
@@ -7,6 +7,7 @@ from trustml.inspection._multiplicity import MultiplicityDisplay
 from trustml.inspection._operating_curves import OperatingCurveDisplay
 from trustml.inspection._quantiles import QuantileDisplay
 from trustml.inspection._shots import ShotDisplay
+from trustml.inspection._trust_report import TrustReport
 from trustml.inspection._uncertainty import UncertaintyDisplay
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "OperatingCurveDisplay",
     "QuantileDisplay",
     "ShotDisplay",
+    "TrustReport",
     "UncertaintyDisplay",
 ]

@@ -10,15 +10,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 class Rows(NamedTuple):
     """X (u, p), y (u,), s (u,) and penalty (p,)."""
 
-    X: jax.Array
-    y: jax.Array
-    s: jax.Array
-    penalty: jax.Array
+    X: jax.Array | np.ndarray
+    y: jax.Array | np.ndarray
+    s: jax.Array | np.ndarray
+    penalty: jax.Array | np.ndarray
 
 
 class Extreme(NamedTuple):

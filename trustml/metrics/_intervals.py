@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Bunch, check_array, check_consistent_length, column_or_1d
 
-from trustml._sklearn import check_sample_weight
+from trustml._sklearn import check_sample_weight, num_samples
 
 
 def check_intervals(y_true, y_interval, sample_weight=None):
@@ -29,7 +29,7 @@ def check_intervals(y_true, y_interval, sample_weight=None):
 
 def check_coverage(coverage) -> float:
     """A level between 0 and 1."""
-    if not isinstance(coverage, Real) or not 0 < coverage < 1:
+    if not isinstance(coverage, Real) or not 0 < float(coverage) < 1:
         raise ValueError(f"coverage={coverage!r}; expected a number between 0 and 1, both excluded.")
     return float(coverage)
 
@@ -112,7 +112,7 @@ def mean_interval_width(y_interval: ArrayLike, *, sample_weight=None) -> float:
     >>> mean_interval_width([[0, 2], [1, 5]])
     3.0
     """
-    _, lower, upper, weight = check_intervals(np.zeros(len(y_interval)), y_interval, sample_weight)
+    _, lower, upper, weight = check_intervals(np.zeros(num_samples(y_interval)), y_interval, sample_weight)
     return float(np.average(upper - lower, weights=weight))
 
 

@@ -201,7 +201,7 @@ def make_intersections(groups, *, order=2, X=None, min_rows=1) -> dict:
         groups = {f"{key}={value}": (key, "==", value) for key in groups for value in _categories(X, key)}
     conditions: dict[str, Callable | tuple | list] = named_conditions(groups)
     names = list(conditions)
-    for size in range(2, order + 1):
+    for size in range(2, int(order) + 1):
         for parts in combinations(names, size):
             conditions[" & ".join(parts)] = [conditions[part] for part in parts]
     if X is None:

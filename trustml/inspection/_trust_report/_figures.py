@@ -3,6 +3,7 @@
 import io
 import re
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from trustml.inspection._trust_report._section import Figure
 # Drawn in these colours, which are then replaced by the page's own.
 _INK, _ACCENT, _SOFT = "#010203", "#010204", "#010205"
 _PAGE_COLOURS = {_INK: "currentColor", _ACCENT: "var(--accent)", _SOFT: "var(--soft)"}
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "trustml",
     # A column called $x$ is shown, not typeset.

@@ -29,7 +29,8 @@ def quantiles_section(evidence: Evidence) -> Section:
     score, plain = (_row_scores(y, quantiles) for quantiles in (foretold, same_for_all))
     saved, low, high = mean_interval(1 - score / plain.mean())
     below = y[:, None] <= foretold
-    share, least, most = below.mean(axis=0), *share_interval(below.sum(axis=0), len(y))
+    share = below.mean(axis=0)
+    least, most = share_interval(below.sum(axis=0), len(y))
     off = [f"{level:.0%}" for level, a, b in zip(_LEVELS, least, most, strict=True) if not a <= level <= b]
     useful = low > 0
     verdict = (

@@ -265,12 +265,10 @@ def test_too_few_pairs_for_a_rate_are_reported():
         assert np.isnan(opis_score(X, [0, 0, 1, 2, 3, 4], far_range=(0.1, 0.5)))
 
 
-@pytest.mark.slow
-def test_fifty_thousand_rows_do_not_overflow():
-    n = 50_000
-    y = np.arange(n) % 2
-    X = np.tile([[1.0, 0.0]], (n, 1)).astype(np.float32)
-    X[:, 1] = np.random.default_rng(0).normal(size=n)
-    curves = class_operating_curves(X, y, thresholds=[2.1])
-    np.testing.assert_array_equal(curves.far, 1)
-    np.testing.assert_array_equal(curves.frr, 0)
+def test_counts_of_pairs_have_64_bits():
+    data = pair_counts.embedded(*table())
+    for counts in (*pair_counts.accepted_pairs(data, np.array([0.5, 2.1])), data.n_positive, data.n_negative):
+        assert counts.dtype == np.int64
+    many = data._replace(counts=np.array([200_000, 300_000]), codes=np.empty(500_000, np.int8))
+    assert many.n_positive.tolist() == [19_999_900_000, 44_999_850_000]
+    assert many.n_negative.tolist() == [60_000_000_000] * 2

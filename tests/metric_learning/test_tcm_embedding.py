@@ -138,6 +138,7 @@ def test_starts(split):
     standard = StandardScaler().fit_transform(X)
     class_means = {label: standard[y == label].mean(axis=0) for label in np.unique(y)}
     within, _ = ledoit_wolf(standard - np.stack([class_means[label] for label in y]), assume_centered=True)
+    within += 1e-6 * np.eye(8)
     directions = model.components_.T * X.std(axis=0)[:, None]
     np.testing.assert_allclose(directions.T @ within @ directions, np.eye(4), atol=1e-5)
     between = np.cov(means.T)
@@ -218,7 +219,7 @@ def test_calibrate(split):
     found = threshold_at_far(model.transform(X_new), y_new, far=0.05, random_state=0)
     assert model.threshold_ == 1 - found.threshold
     assert 0.04 < model.threshold_far_ <= 0.05
-    with pytest.warns(UserWarning, match="30 classes of y were trained on"):
+    with pytest.warns(UserWarning, match="y has 30 classes that were trained on"):
         model.calibrate(X, y)
     with pytest.raises(ValueError, match="y has 1 class"):
         model.calibrate(X_new[:8], np.full(8, 999))
@@ -258,6 +259,15 @@ def test_bad_tables_are_named(split):
         assert quick().fit(X[:24], y[:24]).threshold_ is None
     with pytest.raises(ValueError, match="embedded at zero, the first of them row 1"):
         PairVerifier().fit(X, y).transform([[1.0] * 8, [0.0] * 8])
+
+
+def test_classes_without_variance():
+    X, y = table(12, 2)
+    X = X[y * 2]
+    X[:, 7] = X[:, 6]
+    Z = quick(calibration_fraction=0).fit(X, y).transform(X)
+    assert np.isfinite(Z).all()
+    assert map_at_r(Z, y) == 1
 
 
 def test_singletons_are_pairs_of_two_classes_only():

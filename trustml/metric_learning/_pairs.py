@@ -71,8 +71,8 @@ class PairMixin:
         known = np.intersect1d(y, self.classes_)
         if len(known):
             warnings.warn(
-                f"{len(known)} classes of y were trained on, the first of them {known[0]!r}: the false-accept rate on "
-                "new classes will be higher than on these. Calibrate on others.",
+                f"y has {len(known)} classes that were trained on, {known[0]} for one: the false-accept rate on new "
+                "classes will be higher than on these. Calibrate on others.",
                 UserWarning,
                 stacklevel=2,
             )

@@ -4,6 +4,9 @@ import numpy as np
 from scipy.linalg import eigh
 from sklearn.covariance import ledoit_wolf
 
+# Added to the within-class variances, which are shares of 1: a direction in which no class varies has none.
+_LEAST_VARIANCE = 1e-6
+
 
 def standardisation(X, weight):
     """Weighted means and standard deviations of the columns; a constant column has deviation 1."""
@@ -46,5 +49,5 @@ def discriminant_directions(X, labels, weight):
     means = np.stack([np.bincount(labels, weight * column) for column in X.T], axis=1) / totals[:, None]
     within = ledoit_wolf((X - means[labels]) * np.sqrt(weight)[:, None], assume_centered=True)[0]
     between = (means * totals[:, None]).T @ means / totals.sum()
-    _, vectors = eigh(between, within)
+    _, vectors = eigh(between, within + _LEAST_VARIANCE * np.eye(len(within)))
     return vectors[:, ::-1][:, : len(totals) - 1]

@@ -33,7 +33,7 @@ models = [("linear", LinearQuantileRegressor()), ("forest", ForestQuantileRegres
 # Weights are fitted on predictions for rows that the models have not seen. By default they differ between levels, and
 # are the exact minimisers of the loss: ``objective_gap_`` certifies it.
 stack = QuantileAggregator(models, random_state=0).fit(X, y)
-print(dict(zip(stack.estimator_names_, stack.validation_scores_.round(3), strict=True)))
+print(dict(zip(stack.estimator_names_.tolist(), stack.validation_scores_.round(3).tolist(), strict=True)))
 print(f"at most {stack.objective_gap_:.0e} above the least loss")
 
 # %%

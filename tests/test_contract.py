@@ -94,6 +94,10 @@ def expected_failures(estimator):
     if isinstance(estimator, trustml.ConRRegressor):
         reason = "equal rows are pairs of each other in the penalty, which one row of weight two is not"
         return {"check_sample_weight_equivalence_on_dense_data": reason}
+    if isinstance(estimator, trustml.LDRClassifier):
+        reason = "single precision: sums over other rows differ by 3e-8, and the check asks for 1e-9"
+        kinds = ("dense", "sparse")
+        return {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in kinds}
     if not isinstance(estimator, BaseDataValuation):
         return {}
     reason = "a row of weight two is one player of the game, two equal rows are two players, which share its worth"

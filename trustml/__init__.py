@@ -27,6 +27,7 @@ _SUBMODULE_OF = {
     "GroupRegretDisplay": "inspection",
     "GroupwiseRegressor": "online",
     "KNNShapley": "valuation",
+    "LDRClassifier": "classification",
     "LInCo": "fairness",
     "LInCoDisplay": "inspection",
     "LabelDistributionSmoothing": "imbalanced",
@@ -53,6 +54,7 @@ _SUBMODULE_OF = {
     "all_estimators": "_discovery",
 }
 _SUBMODULES = (
+    "classification",
     "datasets",
     "fairness",
     "imbalanced",

@@ -11,6 +11,7 @@ from trustml.datasets._groupwise import (
     make_groupwise_regression,
     medical_costs_stream,
 )
+from trustml.datasets._label_noise import make_label_noise, noise_transition_matrix
 from trustml.datasets._open_world import make_open_world
 from trustml.datasets._openml import fetch_valuation_table
 
@@ -20,8 +21,10 @@ __all__ = [
     "load_adult",
     "make_flipped_labels",
     "make_groupwise_regression",
+    "make_label_noise",
     "make_mislabelled_classification",
     "make_noisy_sources",
     "make_open_world",
     "medical_costs_stream",
+    "noise_transition_matrix",
 ]

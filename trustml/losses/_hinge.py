@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from trustml.losses._ldr import add_margins
+from trustml.losses._ldr import add_margins, check_margin
 from trustml.losses._rows import LARGEST_GAP, at_label, below_max, expected_over_labels, is_label, row_loss, row_sum
 
 
@@ -24,6 +24,7 @@ def crammer_singer(logits, labels, *, margin=1.0, where=None):
     ----------
     K. Crammer and Y. Singer, "On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines", JMLR 2001.
     """
+    check_margin(margin)
     return row_loss(_crammer_singer_kernel, logits, labels, where, {"margin": margin})
 
 
@@ -46,6 +47,7 @@ def weston_watkins(logits, labels, *, margin=1.0, average=True, where=None):
     ----------
     J. Weston and C. Watkins, "Support Vector Machines for Multi-class Pattern Recognition", ESANN 1999.
     """
+    check_margin(margin)
     return row_loss(_weston_watkins_kernel, logits, labels, where, {"margin": margin}, average=average)
 
 

@@ -6,6 +6,7 @@ With scores g, label y and margins c, let ``z_k = g_k - g_y + c`` (and ``z_y = 0
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from trustml.losses._normalize import normalization
@@ -74,6 +75,7 @@ def ldr_kl(logits, labels, *, lam=10.0, margin=0.1, normalize="softplus", where=
     [1.1, 0.1311, -0.425]
     """
     check_number("lam", lam, "a number in [0, inf]", lambda a: a >= 0)
+    check_margin(margin)
     return row_loss(_ldr_kernel, logits, labels, where, {"lam": lam, "margin": margin}, normalize=normalize)
 
 
@@ -136,7 +138,7 @@ def aldr_kl(
     >>> round(float(aldr_temperature(logits, 1, lam=1.0, normalize=None)), 4)
     0.7704
     """
-    _check_adaptive(lam, alpha)
+    _check_adaptive(lam, alpha, margin)
     hyper = {"lam": lam, "alpha": alpha, "margin": margin}
     return row_loss(
         _aldr_kernel, logits, labels, where, hyper, normalize=normalize, margin_in_temperature=margin_in_temperature
@@ -167,7 +169,7 @@ def aldr_temperature(
     temperature : array of shape (...,)
         In ``[lam * (1 - 1 / alpha), lam]``. A constant to differentiation.
     """
-    _check_adaptive(lam, alpha)
+    _check_adaptive(lam, alpha, margin)
     logits, labels, where = check_rows(logits, labels, where)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError("labels are soft, for which a row has no one temperature; expected integers.")
@@ -208,6 +210,7 @@ def ldr_topk_kl(logits, labels, *, k=2, lam=1.0, margin=0.1, normalize="softplus
     [0.4687, 0.2464, -0.425]
     """
     check_number("lam", lam, "a number in [0, inf]", lambda a: a >= 0)
+    check_margin(margin)
     n_classes = jnp.shape(logits)[-1]
     check_number(
         "k", k, f"a number from 1 to the number of classes, {n_classes}", lambda a: (a >= 1) & (a <= n_classes)
@@ -221,13 +224,23 @@ def _solved(below, n_classes, where, lam, alpha):
     return temperature, change
 
 
-def _check_adaptive(lam, alpha):
+def _check_adaptive(lam, alpha, margin):
     check_number("lam", lam, "a number in [0, inf]", lambda a: a >= 0)
     check_number("alpha", alpha, "a number of at least 1", lambda a: a >= 1)
+    check_margin(margin)
+
+
+def check_margin(margin):
+    check_number("margin", margin, "finite numbers", np.isfinite)
 
 
 def add_margins(scores, labels, margin):
     """Scores that compare as z does: equal to it but for a constant in each row."""
+    n_classes = scores.shape[-1]
+    if margin.shape not in ((), (n_classes,), (n_classes, n_classes)):
+        raise ValueError(
+            f"margin has shape {margin.shape}; expected a number, or shape {(n_classes,)} or {(n_classes, n_classes)}."
+        )
     if margin.ndim == 2:
         shifts = jnp.swapaxes(margin, 0, 1)[labels]
         return jnp.where(is_label(labels, scores.shape), scores, scores + shifts)

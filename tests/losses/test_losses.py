@@ -14,12 +14,17 @@ from trustml.losses._registry import loss_parameters
 
 F = np.array([2.0, 1.0, 0.0, -1.0])
 BASELINES = sorted(name for name in LOSSES if "ldr" not in name)
-every_loss = pytest.mark.parametrize("name", sorted(LOSSES))
 # One loss of each kernel; the others differ from them in a formula of the label's probability.
 KERNELS = ["aldr_kl", "crammer_singer", "cross_entropy", "ldr_kl", "ldr_topk_kl", "mse", "nce", "rll", "weston_watkins"]
-every_kernel = pytest.mark.parametrize(
-    "name", [name if name in KERNELS else pytest.param(name, marks=pytest.mark.slow) for name in sorted(LOSSES)]
-)
+
+
+def every_loss_but_slow_beyond(quick):
+    names = [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in sorted(LOSSES)]
+    return pytest.mark.parametrize("name", names)
+
+
+every_kernel = every_loss_but_slow_beyond(KERNELS)
+few_losses = every_loss_but_slow_beyond(["cross_entropy", "ldr_kl"])
 
 
 @pytest.fixture
@@ -76,7 +81,7 @@ def loss_numbers(name):
     return {k: v for k, v in loss_parameters(name).items() if isinstance(v, float)}
 
 
-@every_loss
+@every_kernel
 def test_the_gradient_in_logits_and_parameters_is_that_of_differences(float64, name):
     rng = np.random.default_rng(1)
     logits, labels = 2 * rng.normal(size=(8, 5)), rng.integers(5, size=8)
@@ -84,7 +89,7 @@ def test_the_gradient_in_logits_and_parameters_is_that_of_differences(float64, n
     assert_slope(lambda f, n: LOSSES[name](f, labels, **n).sum(), logits, numbers)
 
 
-@every_kernel
+@few_losses
 def test_the_gradient_for_soft_labels_is_that_of_differences(float64, name):
     rng = np.random.default_rng(2)
     logits, soft = 2 * rng.normal(size=(8, 5)), rng.dirichlet(np.ones(5), size=8)
@@ -101,7 +106,7 @@ def test_the_second_derivative_is_that_of_differences(float64, name):
     assert_slope(lambda f: jnp.sum(weights * gradient(f)), logits)
 
 
-@every_kernel
+@few_losses
 def test_a_soft_label_is_the_mean_over_its_classes(float64, name):
     rng = np.random.default_rng(2)
     logits, q = rng.normal(size=(6, 4)), rng.dirichlet(np.ones(4), size=6)
@@ -113,7 +118,7 @@ def test_a_soft_label_is_the_mean_over_its_classes(float64, name):
     )
 
 
-@every_kernel
+@few_losses
 def test_a_mask_takes_classes_away(float64, name):
     rng = np.random.default_rng(3)
     logits, labels = rng.normal(size=(7, 5)), np.array([0, 2, 3, 0, 2, 3, 0])
@@ -140,7 +145,7 @@ def test_a_mask_takes_classes_away(float64, name):
         assert np.isnan(loss(logits, np.full(7, label))).all()
 
 
-@every_kernel
+@few_losses
 def test_any_leading_shape(name):
     logits = np.random.default_rng(4).normal(size=(2, 3, 4)).astype(np.float32)
     labels = np.arange(6).reshape(2, 3) % 4
@@ -176,7 +181,7 @@ EXTREMES = np.array(
 )
 
 
-@every_loss
+@every_kernel
 def test_finite_for_every_single_precision_number(name):
     bits = np.random.default_rng(5).integers(0, 2**32, size=(1000, 4), dtype=np.uint32).view(np.float32)
     logits = np.concatenate([np.repeat(EXTREMES, 4, axis=0), np.where(np.isfinite(bits), bits, 0)])
@@ -197,7 +202,7 @@ def test_finite_for_every_single_precision_number(name):
             assert np.isfinite(gradient).all(), (kind, numbers)
 
 
-@every_kernel
+@few_losses
 def test_a_single_class(name):
     params = {"k": 1} if name == "ldr_topk_kl" else {}
     value, gradient = jax.value_and_grad(get_loss(name, **params))(jnp.array([3.0]), 0)

@@ -23,12 +23,11 @@ X_rest, X_test, y_rest, y_test = train_test_split(X, y, test_size=1 / 3, random_
 X_train, X_cal, y_train, y_cal = train_test_split(X_rest, y_rest, test_size=1 / 2, random_state=0)
 
 forest = RandomForestRegressor(50, min_samples_leaf=5, random_state=0)
-model = SPCRegressor(forest, coverage=0.9, head="ridge", random_state=0).fit(X_train, y_train)
+model = SPCRegressor(forest, coverage=0.9, random_state=0).fit(X_train, y_train)
 model.calibrate(X_cal, y_cal)
 
 # %%
-# Each patient gets an interval of their own. The two sides differ: who is predicted to fare well may fare much worse,
-# but hardly better.
+# Each patient gets an interval of their own, and its sides differ: the prediction, the lower and the upper end.
 print(np.column_stack([model.predict(X_test[:5]), model.predict_interval(X_test[:5])]).round())
 
 # %%
@@ -52,8 +51,9 @@ for group, bias, up, down in zip(stats.group, stats.bias, stats.mar_up, stats.ma
     print(f"{group}: bias {bias:+.1f}, {up:.0f} above and {down:.0f} below on average")
 
 # %%
-# Patients unlike all others: their features are moved far out. The heads then contradict each other more than on known
-# patients, and the score says so; an interval, however wide, says nothing reliable about them.
+# Patients unlike all others: their features are moved far out. The heads, networks by default, then contradict each
+# other more than on known patients, and the relative score says so. The intervals do not: they get no wider, and say
+# nothing reliable about such patients.
 strange = X_test + 5 * X_train.std()
 known_score, strange_score = (model.predict_uncertainty(rows).sds_relative for rows in (X_test, strange))
 print(f"AUROC of the score: {ood_auroc(known_score, strange_score):.2f}")

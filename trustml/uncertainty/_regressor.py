@@ -46,7 +46,7 @@ class SPCRegressor(RegressorMixin, HeadsOnModel):
         What heads see. "auto" is X, after the steps of a pipeline, and the last hidden layer of scikit-learn's MLP.
     head : {"mlp", "ridge", "gradient_boosting"}, default="mlp"
         A network for all numbers, ridge regression on a kernel map (quantiles are then multiples of the MAR), or
-        gradient boosting.
+        gradient boosting. The last two level off far from the data, where SDS then says nothing.
     hidden_layer_sizes : tuple of int, default=(50,)
         Of a head of "mlp".
     quantile_loss : {"pinball", "coverage"}, default="pinball"

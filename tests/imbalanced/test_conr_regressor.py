@@ -188,13 +188,14 @@ def test_every_option_trains():
 def test_reweighting_lowers_errors_on_rare_targets():
     rng = np.random.default_rng(0)
     y = rng.exponential(size=1000)
-    X = y[:, None] + rng.normal(size=(1000, 4))
+    X = rng.normal(size=(1000, 4))
+    X[:, 0] += y  # of slope 1/2, while the line that ignores frequencies has slope 1
     plain, even = (
         ConRRegressor(hidden_layer_sizes=8, max_iter=30, reweight=r, random_state=0).fit(X, y).predict(X)
         for r in (None, "lds")
     )
     rare = y > 3
-    assert np.abs(even - y)[rare].mean() < 0.8 * np.abs(plain - y)[rare].mean()
+    assert np.abs(even - y)[rare].mean() < 0.9 * np.abs(plain - y)[rare].mean()
     assert np.abs(even - y)[~rare].mean() > np.abs(plain - y)[~rare].mean()
 
 

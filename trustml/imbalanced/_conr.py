@@ -2,6 +2,7 @@
 
 import warnings
 from functools import partial
+from math import hypot
 from numbers import Integral, Real
 
 import jax
@@ -348,17 +349,17 @@ class ConRRegressor(
         self.bin_edges_ = edges[0] if self.n_outputs_ == 1 else edges
         self.window_ = self.window
         if self.window is None:
-            self.window_ = float(np.linalg.norm([np.median(np.diff(e)) for e in edges]))
+            self.window_ = hypot(*(float(np.median(np.diff(e))) for e in edges))
         self.push_ = self.push
         if self.push is None:
-            self.push_ = float(1 / np.linalg.norm([e[-1] - e[0] for e in edges]))
+            self.push_ = 1 / hypot(*(float(e[-1] - e[0]) for e in edges))
         self.feature_mean_, self.feature_scale_ = mean_and_scale(X, learned)
         self.target_mean_, self.target_scale_ = mean_and_scale(y, learned)
         importance = [self._weights(name, y, learned) for name in ("reweight", "anchor_weight")]
         rows = (X - self.feature_mean_) / self.feature_scale_
         targets = (y - self.target_mean_) / self.target_scale_
         balance = np.zeros_like(y) if held_out is None else balance_of_bins(y, edges, weight * held_out)
-        unit = np.linalg.norm(self.target_scale_)
+        unit = hypot(*self.target_scale_.tolist())
         hyper = {
             "loss": numbers,
             "units": self.target_scale_ / unit,

@@ -8,7 +8,10 @@ from trustml.metrics._label_bins import bin_numbers, bin_totals
 def mean_and_scale(columns, weight):
     """Mean and standard deviation of columns (n_samples, n) under the weight of each row; 1 for a constant one."""
     mean = np.average(columns, axis=0, weights=weight)
-    scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weight))
+    gaps = columns - mean
+    largest = np.max(np.abs(gaps), axis=0)
+    # Squares of tiny numbers would vanish.
+    scale = largest * np.sqrt(np.average((gaps / np.where(largest > 0, largest, 1)) ** 2, axis=0, weights=weight))
     # The mean of equal numbers may differ from them by rounding.
     constant = scale <= 10 * np.finfo(float).eps * np.abs(mean)
     return mean, np.where(constant | (scale == 0), 1.0, scale)

@@ -136,7 +136,6 @@ def compas(folder):
         {
             "age": pd.cut(frame["age"], [0, 20, 23, 25, 30, 40, 50, 200]).astype(str),
             "priors": pd.cut(frame["priors_count"], [-1, 0, 1, 3, 6, 10, 100]).astype(str),
-            "juvenile": frame[["juv_fel_count", "juv_misd_count", "juv_other_count"]].sum(axis=1) > 0,
             "felony": frame["c_charge_degree"],
             "sex": frame["sex"],
         }

@@ -107,9 +107,9 @@ class ConRRegressor(
     ----------
     coefs_, intercepts_ : list of ndarray
         Weights (n_in, n_out) and biases (n_out,) of each layer.
-    feature_mean_, feature_scale_ : ndarray of shape (n_features_in_,)
+    feature_mean_, feature_scale_ : ndarray of shape (n_features_in,)
         Of the training rows; a constant feature has scale 1.
-    target_mean_, target_scale_ : ndarray of shape (n_outputs_,)
+    target_mean_, target_scale_ : ndarray of shape (n_outputs,)
     window_, push_ : float
         In units of the target.
     bin_edges_ : ndarray of shape (n_bins + 1,), or list of them for several outputs
@@ -124,7 +124,7 @@ class ConRRegressor(
         Epochs.
     n_outputs_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features_in,)
 
     See Also
     --------

@@ -31,7 +31,7 @@ class ReweightedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     weights_ : estimator of weights
         Fitted on the training targets.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features_in,)
 
     Examples
     --------

@@ -51,7 +51,7 @@ class NeuralQuantileRegressor(BaseNetworkRegressor):
     ----------
     coefs_, intercepts_ : list of ndarray
         Weights and biases of the layers, for standardised rows and targets.
-    loss_curve_ : ndarray of shape (n_iter_,)
+    loss_curve_ : ndarray of shape (n_iter,)
         Mean loss of each epoch.
     n_iter_ : int
         Epochs.

@@ -232,11 +232,8 @@ class KNNShapley(BaseDataValuation):
 
     References
     ----------
-    .. [1] R. Jia et al. "Efficient task-specific data valuation for nearest neighbor algorithms". PVLDB
-    12(11), 2019.
-
-    .. [2] J. T. Wang, R. Jia. "A note on 'Efficient task-specific data valuation for nearest neighbor
-    algorithms'".
+    .. [1] R. Jia et al. "Efficient task-specific data valuation for nearest neighbor algorithms". PVLDB 12(11), 2019.
+    .. [2] J. T. Wang, R. Jia. "A note on 'Efficient task-specific data valuation for nearest neighbor algorithms'".
        arXiv:2304.04258, 2023.
 
     Examples

@@ -98,7 +98,7 @@ class QuantileAggregator(MetaEstimatorMixin, BaseQuantileRegressor, BaseComposit
         The models, fitted on all rows (but for calibration ones): estimators, or lists of one for each level.
     estimator_names_ : ndarray of shape (n_estimators,)
         Their names.
-    weights_ : ndarray of shape (n_estimators,), (n_estimators, n_quantiles) or (n_estimators, n_quantiles, n_quantiles)
+    weights_ : ndarray of shape (n_estimators,[ n_quantiles[, n_quantiles]])
         By ``resolution``: of model j (at level v) in the output (at level t). Not of local weights and of "median".
     intercept_ : ndarray of shape (n_quantiles,)
         Zero unless ``constraint`` is None.

@@ -355,7 +355,8 @@ class SPCRegressor(RegressorMixin, HeadsOnModel):
         uncertainty : Bunch of ndarray of shape (n_samples,) or (n_samples, n_targets)
             ``mar``, ``mar_up``, ``mar_down``: mean absolute residuals, in all, above and below the prediction.
             ``p_up = mar / (2 mar_up)``, ``p_down = mar / (2 mar_down)``: shares of the sides under an unbiased model;
-            they sum to one where the heads agree. ``sds``, in units of y, and ``sds_relative``, ``abs(1 - p_up - p_down)``.
+            they sum to one where the heads agree. ``sds``, in units of y, and ``sds_relative``,
+            ``abs(1 - p_up - p_down)``.
             ``aleatoric = mar_up + mar_down``, ``epistemic = sds`` and ``total``, their sum.
         """
         check_is_fitted(self)

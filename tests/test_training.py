@@ -788,6 +788,7 @@ print(json.dumps([len(jax.devices())] + [float(np.sum(np.abs(leaf))) for leaf in
 """
 
 
+@pytest.mark.slow
 def test_another_process_with_two_devices_gives_the_result_of_this_one(capsys):
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     run = [sys.executable, "-c", _SCRIPT]

@@ -87,6 +87,7 @@ def test_probabilities_are_the_softmax_of_the_decision_and_as_likely_as_a_temper
     assert unscaled.temperature_ == 10
 
 
+@pytest.mark.slow
 def test_the_convex_problem_is_solved_as_logistic_regression_solves_it(digits):
     X, y, X_test, _ = digits
     n = len(X)
@@ -310,7 +311,7 @@ def test_two_classes_have_one_decision():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(80, 2))
     y = np.where(X[:, 0] > 0, "yes", "no")
-    model = LDRClassifier(max_iter=40, random_state=0).fit(X, y)
+    model = LDRClassifier(solver="lbfgs").fit(X, y)
     decision, p = model.decision_function(X), model.predict_proba(X)
     assert decision.shape == (80,)
     np.testing.assert_allclose(p[:, 1], 1 / (1 + np.exp(-decision)), rtol=1e-6)

@@ -235,6 +235,7 @@ def test_a_callback_can_stop_the_run():
     assert shapley().set_callbacks(StopAfter(2)).fit(**make_table()).n_permutations_ == 40
 
 
+@pytest.mark.slow
 def test_values_do_not_depend_on_the_number_of_devices(tmp_path):
     script = """
 import sys

@@ -17,6 +17,7 @@ from trustml._sklearn import (
     num_samples,
     safe_indexing,
 )
+from trustml._validation import check_magnitude
 from trustml.metrics._quantile import check_quantile_levels, weighted_interval_score
 from trustml.quantile._base import DEFAULT_QUANTILES, BaseQuantileRegressor, check_coverage
 from trustml.quantile._conformal import cv_plus, scores, split_conformal
@@ -279,6 +280,7 @@ class QuantileAggregator(MetaEstimatorMixin, BaseQuantileRegressor, BaseComposit
         named = self._check_models(seed)
         X = self._rows(X, y, reset=True)
         y = column_or_1d(check_array(y, ensure_2d=False, dtype=np.float64, input_name="y"), warn=True)
+        check_magnitude(y, "y")
         check_consistent_length(X, y)
         if self.conformal is not None and levels[0] > 0.5:
             raise ValueError(f"quantiles={levels.tolist()} hold no interval; conformal={self.conformal!r} needs one.")

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from trustml._sklearn import Interval, StrOptions, check_sample_weight, fit_context
+from trustml._validation import check_magnitude
 from trustml.metrics._quantile import check_quantile_levels
 from trustml.quantile._base import DEFAULT_QUANTILES, BaseQuantileRegressor
 from trustml.quantile._linear_programme import Programme, minimise_pinball, warn_of_gap
@@ -112,7 +113,8 @@ class LinearQuantileRegressor(BaseQuantileRegressor):
         """
         levels = check_quantile_levels(self.quantiles)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        y = y.astype(np.float64, copy=False)
+        check_magnitude(X, "X")
+        y = check_magnitude(y.astype(np.float64, copy=False), "y")
         weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         X, y, weight = X[weight > 0], y[weight > 0], weight[weight > 0] / weight.sum()
         centre = X.mean(axis=0) if self.fit_intercept else np.zeros(X.shape[1])

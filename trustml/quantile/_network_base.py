@@ -12,6 +12,7 @@ from trustml._jax import seed_from
 from trustml._networks import ACTIVATIONS, MLP, predict
 from trustml._sklearn import Interval, StrOptions, check_sample_weight, fit_context
 from trustml._training import EpochTasks, Hyper, SampleLoss, train
+from trustml._validation import check_magnitude
 from trustml.metrics._quantile import check_quantile_levels
 from trustml.quantile._base import BaseQuantileRegressor
 
@@ -64,7 +65,8 @@ class BaseNetworkRegressor(CallbackSupportMixin, BaseQuantileRegressor):
         context = self._init_callback_context(max_subtasks=self.max_iter)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        y = y.astype(np.float64, copy=False)
+        check_magnitude(X, "X")
+        y = check_magnitude(y.astype(np.float64, copy=False), "y")
         weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         self._standardise(X, y, weight)
         seed = seed_from(self.random_state)

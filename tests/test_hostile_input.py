@@ -182,8 +182,14 @@ WEIGHTS = {
 }
 # Words by which a message says what it refuses, beside the parameters of the estimator.
 ARGUMENTS = ("X", "y", "sample_weight", "sensitive_features", "classes", "class", "groups")
-# Documented as not finite where a window of changes is not full yet, and where no interval is known.
-NOT_ALWAYS_FINITE = {"relative_change_", "interval_", "pairwise_interval_", "squared_standard_error_"}
+# Documented as not finite: before a window of changes is full, where no interval is known, of rows of weight zero.
+NOT_ALWAYS_FINITE = {
+    "interval_",
+    "oof_predictions_",
+    "pairwise_interval_",
+    "relative_change_",
+    "squared_standard_error_",
+}
 
 
 def n_rows(X):

@@ -11,6 +11,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from trustml import TrustReport
 from trustml.__main__ import main
@@ -19,6 +20,14 @@ from trustml.datasets import make_flipped_labels
 from trustml.inspection._trust_report._intervals import mean_interval, share_interval
 from trustml.inspection._trust_report._probabilities import best_temperature, expected_calibration_error, tempered
 from trustml.inspection._trust_report._rows import estimated_label_issues, robust_scores
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Boosting's threads, several times as many as cores where tests run in parallel, would wait for each other."""
+    with threadpool_limits(1):
+        yield
+
 
 MODEL = make_pipeline(StandardScaler(), LogisticRegression())
 

@@ -285,6 +285,7 @@ class QuantileAggregator(MetaEstimatorMixin, BaseQuantileRegressor, BaseComposit
         if self.conformal is not None and levels[0] > 0.5:
             raise ValueError(f"quantiles={levels.tolist()} hold no interval; conformal={self.conformal!r} needs one.")
         weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        check_magnitude(weight, "sample_weight")
         given = None if sample_weight is None else weight
         base = BaseModels(named, X, y, given, levels, REPAIRS[self.noncrossing and "sort"], self.n_jobs)
 

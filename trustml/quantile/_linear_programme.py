@@ -269,13 +269,19 @@ def _solve_highs(programme, tol):
     return w, _objective(programme, programme.residuals(w)), _bound(programme, w, a)
 
 
+def _power_of_two(number):
+    """The least one above each number; one for zero."""
+    return np.ldexp(1.0, np.frexp(number)[1])
+
+
 def _one_highs(lane):
     Q, y, upper, lower = lane.Q[0], lane.y[0], lane.upper[0], lane.lower[0]
     p = Q.shape[1]
     sums = lane.constraint is not None
-    # HiGHS knows tolerances, not units: numbers near one, by a power of two, so that nothing is rounded.
-    unit = np.ldexp(1.0, np.frexp(max(np.abs(y).max(), np.abs(Q).max() if sums else 0.0, np.finfo(float).tiny))[1])
-    y, Q = y / unit, Q / unit if sums else Q
+    # HiGHS knows tolerances, not units: numbers near one, by powers of two, so that nothing is rounded.
+    unit = _power_of_two(np.maximum(np.abs(y).max(), np.abs(Q).max() if sums else 0))
+    units = unit if sums else _power_of_two(np.abs(Q).max(axis=0))
+    y, Q = y / unit, Q / units
     # The dual, whose constraints are few: maximise y'a + lam with Q'a + lam = 0 (<= 0 on the simplex).
     matrix = np.column_stack([Q.T, np.ones(p)]) if sums else Q.T
     bounds = [*zip(-lower, upper, strict=True)] + ([(None, None)] if sums else [])
@@ -286,4 +292,4 @@ def _one_highs(lane):
     if found.status != 0:
         raise RuntimeError(f"HiGHS did not solve the linear programme: {found.message}")
     w = -(found.ineqlin if lane.constraint == "simplex" else found.eqlin).marginals
-    return w if sums else w * unit, found.x[: len(y)]
+    return w if sums else w / units * unit, found.x[: len(y)]

@@ -7,9 +7,9 @@ from numbers import Integral
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.validation import _num_samples, check_array
+from sklearn.utils.validation import check_array
 
-from trustml._sklearn import safe_indexing
+from trustml._sklearn import num_samples, safe_indexing
 
 ALWAYS = "always"
 
@@ -38,7 +38,7 @@ def _column(X, key):
 
 def _holds(condition, X, name):
     """Boolean (n,) of one condition: a callable, (column, operator, value), or a list of conditions that all hold."""
-    n_rows = _num_samples(X)
+    n_rows = num_samples(X)
     if isinstance(condition, list):
         return np.logical_and.reduce([_holds(part, X, name) for part in condition])
     if callable(condition):
@@ -113,7 +113,7 @@ def membership_from_groups(groups, X):
     if not (hasattr(X, "columns") or sparse.issparse(X)):
         X = np.asarray(X)
     columns = [_holds(condition, X, name) for name, condition in conditions.items()]
-    table = np.column_stack(columns) if columns else np.zeros((_num_samples(X), 0), bool)
+    table = np.column_stack(columns) if columns else np.zeros((num_samples(X), 0), bool)
     return table, list(conditions)
 
 
